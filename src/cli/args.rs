@@ -1,0 +1,228 @@
+//! Commands and flags. Every flag of the daemon has an environment twin `HOLDFAST_*`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+use crate::telemetry::LogFormat;
+
+/// GitOps backup daemon for Kubernetes that speaks the API of Stash.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// How to reach a cluster.
+#[derive(Clone, Debug, Args)]
+pub struct Connection {
+    /// Kubeconfig file; default as kubectl, or the pod's own account.
+    #[arg(long, global = true, env = "HOLDFAST_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long, global = true, env = "HOLDFAST_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// Namespace of the daemon: its Lease and its state live there.
+    #[arg(long, short, global = true, env = "HOLDFAST_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what would be done, and why.
+    Plan(PlanArgs),
+    /// Lint documents; exits 1 on findings.
+    Check(CheckArgs),
+    /// Print the cluster as a file that `plan --cluster` reads (no secret values).
+    Observe(ObserveArgs),
+    /// Show what the status branches say.
+    Status(StatusArgs),
+    /// Print the custom resource definitions.
+    Crds,
+    /// Print the manifests that install the daemon.
+    Manifests(ManifestsArgs),
+    /// Run the daemon.
+    Daemon(Box<DaemonArgs>),
+    /// Print a completion script for a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Where documents are read from.
+#[derive(Clone, Debug, Args)]
+pub struct SourceArgs {
+    /// URL of the Git repository (https://, ssh://, host:path; http:// and paths with --git-insecure).
+    #[arg(long, env = "HOLDFAST_GIT_URL", value_name = "URL")]
+    pub git_url: Option<String>,
+    /// Branch; default the remote's HEAD.
+    #[arg(long, env = "HOLDFAST_GIT_REF", value_name = "BRANCH")]
+    pub git_ref: Option<String>,
+    /// Folder or file below which documents are read; may be repeated. Default all.
+    #[arg(long = "git-path", env = "HOLDFAST_GIT_PATH", value_delimiter = ',', value_name = "PATH")]
+    pub git_paths: Vec<String>,
+    /// Folder with credentials under Flux's key names: username, password, bearerToken, ca.crt, identity, known_hosts.
+    #[arg(long, env = "HOLDFAST_GIT_CREDENTIALS", value_name = "DIR")]
+    pub git_credentials: Option<PathBuf>,
+    /// Allow http:// and local paths.
+    #[arg(long, env = "HOLDFAST_GIT_INSECURE")]
+    pub git_insecure: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanOutput {
+    Diff,
+    Json,
+    Yaml,
+    Summary,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// Folder with documents, instead of a Git repository.
+    #[arg(long, value_name = "DIR", conflicts_with = "git_url")]
+    pub tree: Option<PathBuf>,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Cluster file as `holdfast observe` or `kubectl get -o yaml` prints it; without it the live cluster is read.
+    #[arg(long, value_name = "FILE")]
+    pub cluster: Option<PathBuf>,
+    /// Plan for this moment (RFC 3339) instead of now.
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<Timestamp>,
+    #[arg(long, short, value_enum, default_value_t = PlanOutput::Diff)]
+    pub output: PlanOutput,
+    /// Exit with 2 when there is something to do.
+    #[arg(long)]
+    pub exit_code: bool,
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+}
+
+/// What an operator decides about planning.
+#[derive(Clone, Debug, Args)]
+pub struct PlanningArgs {
+    /// How long the cause of an object must be gone before the object goes.
+    #[arg(long, env = "HOLDFAST_DELETE_DELAY", default_value = "10m", value_name = "DURATION")]
+    pub delete_delay: jiff::SignedDuration,
+    /// Take over what an installed Stash made, where target and backend are equal.
+    #[arg(long, env = "HOLDFAST_ADOPT", value_enum, value_name = "WHAT")]
+    pub adopt: Option<Adopt>,
+    /// Name of the cluster, for the output.
+    #[arg(long, env = "HOLDFAST_CLUSTER_NAME", value_name = "NAME", value_parser = cluster_name)]
+    pub cluster_name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Adopt {
+    Stash,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    Text,
+    Json,
+    Github,
+    Sarif,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Files and folders with documents.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Also plan against this cluster file, and report what would be refused.
+    #[arg(long, value_name = "FILE")]
+    pub cluster: Option<PathBuf>,
+    #[arg(long, short, value_enum, default_value_t = CheckOutput::Text)]
+    pub output: CheckOutput,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ObserveArgs {
+    /// Also print managedFields, which say who set what.
+    #[arg(long)]
+    pub managed_fields: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// One row for every cluster that writes to the repository.
+    #[arg(long)]
+    pub fleet: bool,
+    /// Status branch, where it is not holdfast/<cluster>.
+    #[arg(long, env = "HOLDFAST_STATUS_BRANCH", value_name = "BRANCH", conflicts_with = "fleet")]
+    pub status_branch: Option<String>,
+    /// Name of the cluster.
+    #[arg(long, env = "HOLDFAST_CLUSTER_NAME", value_name = "NAME", value_parser = cluster_name)]
+    pub cluster_name: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ManifestsArgs {
+    /// Name of the cluster: the status branch is holdfast/<name>.
+    #[arg(long, value_name = "NAME", value_parser = cluster_name)]
+    pub cluster_name: String,
+    /// URL of the Git repository.
+    #[arg(long, value_name = "URL")]
+    pub git_url: String,
+    /// Secret in the namespace that holds the credentials for Git.
+    #[arg(long, value_name = "NAME")]
+    pub git_secret: Option<String>,
+    #[arg(long, default_value = "localhost/holdfast:0.1.0", value_name = "IMAGE")]
+    pub image: String,
+    /// Namespace to install into.
+    #[arg(long, default_value = "holdfast", value_name = "NAME")]
+    pub install_namespace: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DaemonArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Between two looks at the head of the source.
+    #[arg(long, env = "HOLDFAST_GIT_INTERVAL", default_value = "30s", value_name = "DURATION")]
+    pub git_interval: jiff::SignedDuration,
+    /// Repository of the status branch; default the source.
+    #[arg(long, env = "HOLDFAST_STATUS_URL", value_name = "URL")]
+    pub status_url: Option<String>,
+    /// Status branch; default holdfast/<cluster>.
+    #[arg(long, env = "HOLDFAST_STATUS_BRANCH", value_name = "BRANCH")]
+    pub status_branch: Option<String>,
+    /// Write nothing to Git.
+    #[arg(long, env = "HOLDFAST_READ_ONLY")]
+    pub read_only: bool,
+    /// UID of another cluster whose status branch this one takes over.
+    #[arg(long, env = "HOLDFAST_TAKE_OVER", value_name = "UID")]
+    pub take_over: Option<String>,
+    /// Between two passes without a cause.
+    #[arg(long, env = "HOLDFAST_FULL_PASS", default_value = "10m", value_name = "DURATION")]
+    pub full_pass: jiff::SignedDuration,
+    /// Address of /metrics, /healthz and /readyz.
+    #[arg(long, env = "HOLDFAST_LISTEN", default_value = ":8080", value_name = "ADDRESS")]
+    pub listen: String,
+    /// Zone of schedules that name none.
+    #[arg(long, env = "HOLDFAST_TIME_ZONE", default_value = "Etc/UTC", value_name = "ZONE")]
+    pub time_zone: String,
+    #[arg(long, env = "HOLDFAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Filter of log lines, as tracing has it.
+    #[arg(long, env = "HOLDFAST_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// Folder for the bare clones; it may be lost at any time.
+    #[arg(long, env = "HOLDFAST_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+}
+
+/// `[a-z0-9-]{1,40}`: it becomes part of a branch name.
+fn cluster_name(text: &str) -> Result<String, String> {
+    let sound = (1..=40).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if sound { Ok(text.to_owned()) } else { Err("1 to 40 lower-case letters, digits and `-`".to_owned()) }
+}

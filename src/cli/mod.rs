@@ -1,0 +1,46 @@
+//! The command line: what a person types, turned into calls of the layers below, and their results into exit codes.
+
+mod args;
+mod check;
+mod excerpt;
+mod inputs;
+mod install;
+mod observe;
+mod plan;
+mod run_daemon;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+pub use args::Cli;
+use args::Command;
+
+/// Runs one command. Errors go to standard error, and the exit code tells.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("holdfast: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Plan(args) => plan::run(&args, &cli.connection),
+        Command::Check(args) => check::run(&args),
+        Command::Observe(args) => observe::run(&args, &cli.connection),
+        Command::Status(args) => status::run(&args),
+        Command::Crds => install::crds(),
+        Command::Manifests(args) => install::manifests(&args),
+        Command::Daemon(args) => run_daemon::run(*args, &cli.connection),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `holdfast daemon`: flags into settings, and what other commands share with it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use super::args::{Connection, DaemonArgs, SourceArgs};
+use super::{observe, plan};
+use crate::cron;
+use crate::daemon::{self, Settings, StatusSettings};
+use crate::git::{EXCHANGE_TIMEOUT, Endpoint, GitUrl, SourceSettings, read_folder};
+use crate::model::tree::{InputPaths, Tree};
+use crate::telemetry;
+
+pub(super) fn run(args: DaemonArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
+    telemetry::start(args.log_format, &args.log)?;
+    let settings = settings(&args)?;
+    runtime()?.block_on(async {
+        let handles = observe::connect(connection).await?;
+        daemon::run(settings, handles).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One runtime for every command that talks to a cluster.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // Two crypto providers could end up in the binary; the first to be named is the one that is used.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")
+}
+
+/// The source that the flags name, if they name one.
+pub(super) fn source(args: &SourceArgs) -> anyhow::Result<Option<SourceSettings>> {
+    let Some(endpoint) = endpoint(args, args.git_url.as_deref())? else { return Ok(None) };
+    let paths = InputPaths::parse(&args.git_paths)?;
+    Ok(Some(SourceSettings { endpoint, reference: args.git_ref.clone(), paths }))
+}
+
+pub(super) fn endpoint(args: &SourceArgs, url: Option<&str>) -> anyhow::Result<Option<Endpoint>> {
+    let Some(url) = url else { return Ok(None) };
+    let url = GitUrl::parse(url, args.git_insecure)?;
+    Ok(Some(Endpoint { url, credentials: args.git_credentials.clone(), timeout: EXCHANGE_TIMEOUT }))
+}
+
+/// Documents in a folder instead of a repository.
+pub(super) fn folder(folder: &Path, paths: &[String]) -> anyhow::Result<Tree> {
+    Ok(read_folder(folder, InputPaths::parse(paths)?)?)
+}
+
+fn settings(args: &DaemonArgs) -> anyhow::Result<Settings> {
+    let Some(cluster_name) = args.planning.cluster_name.clone() else {
+        bail!("--cluster-name is required: the status branch is named after it");
+    };
+    let Some(source) = source(&args.source)? else { bail!("--git-url is required: it says where the documents are") };
+    if !cron::zone_exists(&args.time_zone) {
+        bail!("--time-zone {:?} is not a zone such as Etc/UTC or Europe/Berlin", args.time_zone);
+    }
+    let status = if args.read_only { None } else { Some(status(args, &source, &cluster_name)?) };
+    let cache = args.cache_dir.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("holdfast-{cluster_name}")));
+    Ok(Settings {
+        source_url: source.endpoint.url.to_string(),
+        source_paths: args.source.git_paths.clone(),
+        cluster_name,
+        source,
+        status,
+        cache,
+        interval: args.git_interval,
+        full_pass: args.full_pass,
+        planning: plan::settings(&args.planning),
+        time_zone: args.time_zone.clone(),
+        listen: args.listen.clone(),
+        instance: instance(),
+    })
+}
+
+/// Where the status goes; never where the source is read from.
+fn status(args: &DaemonArgs, source: &SourceSettings, cluster_name: &str) -> anyhow::Result<StatusSettings> {
+    let branch = args.status_branch.clone().unwrap_or_else(|| format!("holdfast/{cluster_name}"));
+    if branch == "holdfast" {
+        bail!("a branch named holdfast would be in the way of all branches holdfast/<cluster>: give another --status-branch");
+    }
+    let repository = match endpoint(&args.source, args.status_url.as_deref())? {
+        Some(endpoint) => endpoint,
+        None => source.endpoint.clone(),
+    };
+    let same = repository.url.is_same_repository(&source.endpoint.url);
+    if same && source.reference.as_deref() == Some(branch.as_str()) {
+        bail!("the status branch {branch} is the branch that the documents are read from: every status would be a new source");
+    }
+    Ok(StatusSettings { repository, branch, take_over: args.take_over.clone() })
+}
+
+/// Name of the pod, or of the host where there is none.
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+fn instance() -> String {
+    let named = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
+    named.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "holdfast".to_owned())
+}

@@ -1,0 +1,141 @@
+//! An object on its way from the API server into `Observed`: any JSON, without the parts that planning never reads.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::core::{ApiResource, DynamicResourceScope};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::model::json::text;
+
+/// How much of an object is asked for.
+pub(super) trait Part: Clone + fmt::Debug + Send + Sync + 'static {
+    const METADATA_ONLY: bool;
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MetadataOnly;
+
+impl Part for Whole {
+    const METADATA_ONLY: bool = false;
+}
+
+impl Part for MetadataOnly {
+    const METADATA_ONLY: bool = true;
+}
+
+/// Untyped on purpose: an object that breaks its own schema must not end the watch of all others.
+#[derive(Clone, Debug)]
+pub(super) struct Item<P: Part> {
+    /// Name, namespace and resource version only: all that the watch itself needs.
+    meta: ObjectMeta,
+    value: Value,
+    part: PhantomData<P>,
+}
+
+impl<P: Part> Item<P> {
+    /// The object, with the type that list items do not carry.
+    pub(super) fn into_value(self, api_version: &str, kind: &str) -> Value {
+        let mut value = self.value;
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), api_version.into());
+            fields.insert("kind".to_owned(), kind.into());
+        }
+        value
+    }
+
+    /// Namespace (empty for a cluster-scoped object) and name; `None` where there is no name.
+    pub(super) fn key(&self) -> Option<(String, String)> {
+        let name = self.meta.name.clone().filter(|name| !name.is_empty())?;
+        Some((self.meta.namespace.clone().unwrap_or_default(), name))
+    }
+}
+
+impl<'de, P: Part> Deserialize<'de> for Item<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(deserializer)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("status");
+        }
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            if P::METADATA_ONLY {
+                metadata.remove("managedFields");
+            }
+            if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+                // The whole object once more, with every value of a container's environment.
+                annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+            }
+        }
+        let metadata = value.get("metadata").unwrap_or(&Value::Null);
+        let meta = ObjectMeta {
+            name: text(metadata, "name").map(str::to_owned),
+            namespace: text(metadata, "namespace").map(str::to_owned),
+            resource_version: text(metadata, "resourceVersion").map(str::to_owned),
+            ..ObjectMeta::default()
+        };
+        Ok(Self { meta, value, part: PhantomData })
+    }
+}
+
+impl<P: Part> Resource for Item<P> {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn metadata_api() -> bool {
+        P::METADATA_ONLY
+    }
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_any_shape_is_taken_and_trimmed() {
+        let text = r#"{"metadata":{"name":"a","namespace":7,"labels":"x","managedFields":[{}],
+            "annotations":{"kubectl.kubernetes.io/last-applied-configuration":"PASSWORD","b":[1]}},
+            "status":{"x":1},"spec":[]}"#;
+        let item: Item<MetadataOnly> = serde_json::from_str(text).unwrap();
+        assert_eq!(item.key(), Some((String::new(), "a".to_owned())));
+        let value = item.into_value("apps/v1", "Deployment").to_string();
+        assert!(value.contains(r#""kind":"Deployment""#), "{value}");
+        for gone in ["status", "PASSWORD", "managedFields"] {
+            assert!(!value.contains(gone), "{value}");
+        }
+        let whole: Item<Whole> = serde_json::from_str(text).unwrap();
+        assert!(whole.into_value("v1", "X").to_string().contains("managedFields"));
+        let nothing: Item<Whole> = serde_json::from_str("null").unwrap();
+        assert_eq!(nothing.key(), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! The API server: what is read from it, and the few ways in which something is written to it.
+
+pub mod api;
+pub mod apply;
+pub mod error;
+pub mod events;
+mod exchange;
+mod item;
+pub mod lease;
+pub mod observe;
+pub mod state;
+pub mod watch;

@@ -1,0 +1,262 @@
+//! The status branch: report, compare with its tip, commit, push once. The loop decides when, and what follows a failure.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use sha1::{Digest as _, Sha1};
+use tokio::sync::OwnedRwLockReadGuard;
+
+use super::pass::Outcome;
+use super::source::class;
+use super::{Shared, StatusSettings};
+use crate::clock;
+use crate::control::gitops::RecordFailure;
+use crate::git::{Changes, CommitText, Pushed, Rejection, StatusBranch, Tip, WriteError};
+use crate::model::applied::FailureClass;
+use crate::model::observed::Observed;
+use crate::report::{self, ClusterFile, Commit, Files, Input, Memory};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[derive(Default)]
+pub(super) struct Lane {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    branch: Option<StatusBranch>,
+    /// The tip as it was fetched or pushed last, with the ids of its files; unknown at the start and after a failure.
+    tip: Option<Known>,
+    /// What the branch said, from the first look on.
+    memory: Option<Memory>,
+}
+
+struct Known {
+    tip: Option<Tip>,
+    files: BTreeMap<String, String>,
+}
+
+impl Lane {
+    /// A new leader looks at the branch before it writes: another process wrote it meanwhile.
+    pub(super) fn forget(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tip = None;
+        state.memory = None;
+    }
+}
+
+pub(super) async fn run(shared: &Arc<Shared>) -> Result<(), RecordFailure> {
+    let (Some(outcome), Some(_)) = (shared.pass.last(), &shared.settings.status) else { return Ok(()) };
+    let observed = shared.watches.observed().await;
+    let owned = Arc::clone(shared);
+    let result = tokio::task::spawn_blocking(move || {
+        let mut state = owned.record.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = state.write(&owned, &outcome, observed);
+        if result.is_err() {
+            // Whatever happened, the server's branch decides what comes next.
+            state.tip = None;
+        }
+        result
+    })
+    .await;
+    let result = result.unwrap_or_else(|error| {
+        Err(RecordFailure { class: FailureClass::Transient, message: format!("writing the status failed: {error}") })
+    });
+    if let Err(failure) = &result {
+        tracing::warn!("the status branch is not up to date: {}", failure.message);
+    }
+    result
+}
+
+impl State {
+    fn write(
+        &mut self,
+        shared: &Shared,
+        outcome: &Outcome,
+        observed: OwnedRwLockReadGuard<Observed>,
+    ) -> Result<(), RecordFailure> {
+        let Some(status) = &shared.settings.status else { return Ok(()) };
+        let uid = observed.cluster_uid.clone().ok_or_else(|| RecordFailure {
+            class: FailureClass::Transient,
+            message: "the UID of namespace kube-system is not known yet, so nothing says whose branch it is".to_owned(),
+        })?;
+        self.look(shared, status, &uid)?;
+        let now = clock::now();
+        let (files, memory) = {
+            let known = self.memory.clone().unwrap_or_default();
+            report::files(&input(shared, outcome, &observed, &uid, now), &known)
+        };
+        // The report is made: the watches may go on while Git takes its time.
+        drop(observed);
+        self.push(shared, outcome, &files, memory, &uid, now)
+    }
+
+    /// Makes sure that the tip and what it says are known, and that the branch is ours.
+    fn look(&mut self, shared: &Shared, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
+        if self.tip.is_some() {
+            return Ok(());
+        }
+        let branch = self.open(shared, status)?;
+        let tip = branch.tip().map_err(failure)?;
+        let files = tip.as_ref().map(Tip::files).transpose().map_err(failure)?.unwrap_or_default();
+        if let Some(tip) = &tip {
+            let theirs = tip.read("cluster.yaml").map_err(failure)?.as_deref().and_then(ClusterFile::parse);
+            check_owner(theirs.as_ref(), status, uid)?;
+            if self.memory.is_none() {
+                self.memory = Some(remember(tip, &files)?);
+            }
+        }
+        self.tip = Some(Known { tip, files });
+        Ok(())
+    }
+
+    fn open(&mut self, shared: &Shared, status: &StatusSettings) -> Result<&mut StatusBranch, RecordFailure> {
+        if self.branch.is_none() {
+            let cache = shared.settings.cache.join("status");
+            let branch = StatusBranch::open(status.repository.clone(), &status.branch, &cache).map_err(failure)?;
+            self.branch = Some(branch);
+        }
+        self.branch.as_mut().ok_or_else(|| transient("the status branch could not be opened".to_owned()))
+    }
+
+    fn push(
+        &mut self,
+        shared: &Shared,
+        outcome: &Outcome,
+        files: &Files,
+        memory: Memory,
+        uid: &str,
+        now: Timestamp,
+    ) -> Result<(), RecordFailure> {
+        let (Some(known), Some(branch)) = (&mut self.tip, &mut self.branch) else {
+            return Err(transient("the tip of the status branch is not known".to_owned()));
+        };
+        let changes = changes(files, &known.files);
+        if changes.is_empty() {
+            self.memory = Some(memory);
+            return Ok(());
+        }
+        let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
+        let revision = outcome.plan.revision.as_ref().map(ToString::to_string);
+        let message = report::message(&Commit {
+            cluster_name: &shared.settings.cluster_name,
+            cluster_uid: uid,
+            source_revision: revision.as_deref(),
+            writer: &format!("{}/{VERSION}", shared.settings.instance),
+            changed: &changed,
+            memory: &memory,
+        });
+        let text = CommitText {
+            message,
+            author_name: "Holdfast".to_owned(),
+            author_email: format!("holdfast@{}.invalid", shared.settings.cluster_name),
+            when: now,
+        };
+        match branch.commit(known.tip.as_ref(), &changes, &text).map_err(failure)? {
+            Pushed::Done(tip) => {
+                tracing::info!(commit = tip.commit(), files = changes.len(), "wrote the status branch");
+                known.files = files.iter().map(|(path, bytes)| (path.clone(), blob_id(bytes))).chain(foreign(known, files)).collect();
+                known.tip = Some(tip);
+                self.memory = Some(memory);
+                Ok(())
+            }
+            Pushed::Unchanged => {
+                self.memory = Some(memory);
+                Ok(())
+            }
+            Pushed::Rejected(Rejection::Stale { found }) => {
+                let by = found.map_or_else(|| "it is gone".to_owned(), |commit| format!("it is at {commit}"));
+                Err(transient(format!("somebody else moved the status branch ({by}): it is read and written again")))
+            }
+            Pushed::Rejected(Rejection::Refused { message }) => Err(RecordFailure {
+                class: FailureClass::Denied,
+                message: format!("the server refuses the status branch: {message}: check its protection rules and our rights"),
+            }),
+            Pushed::Unclear(error) => Err(transient(format!("the answer to the push was lost: {error}"))),
+        }
+    }
+}
+
+/// Files of others on the branch, which stay.
+fn foreign(known: &Known, files: &Files) -> Vec<(String, String)> {
+    let theirs = known.files.iter().filter(|(path, _)| !files.contains_key(*path) && !is_ours(path));
+    theirs.map(|(path, id)| (path.clone(), id.clone())).collect()
+}
+
+fn input<'a>(shared: &'a Shared, outcome: &'a Outcome, observed: &'a Observed, uid: &'a str, now: Timestamp) -> Input<'a> {
+    let settings = &shared.settings;
+    Input {
+        cluster_name: &settings.cluster_name,
+        cluster_uid: uid,
+        writer: VERSION,
+        source_url: &settings.source_url,
+        source_reference: settings.source.reference.as_deref().unwrap_or("HEAD"),
+        source_paths: &settings.source_paths,
+        time_zone: &settings.time_zone,
+        plan: &outcome.plan,
+        applied: &outcome.applied,
+        withheld: outcome.withheld,
+        observed,
+        now,
+    }
+}
+
+fn check_owner(theirs: Option<&ClusterFile>, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
+    match theirs {
+        Some(file) if file.cluster.uid != uid && status.take_over.as_deref() != Some(&file.cluster.uid) => Err(RecordFailure {
+            class: FailureClass::Invalid,
+            message: format!(
+                "branch {} belongs to cluster {} ({}): give this cluster another --cluster-name, or take the branch over with --take-over {}",
+                status.branch, file.cluster.name, file.cluster.uid, file.cluster.uid
+            ),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn remember(tip: &Tip, files: &BTreeMap<String, String>) -> Result<Memory, RecordFailure> {
+    let mut contents = Vec::new();
+    for path in files.keys().filter(|path| path.ends_with(".yaml")) {
+        if let Some(bytes) = tip.read(path).map_err(failure)? {
+            contents.push((path.as_str(), bytes));
+        }
+    }
+    Ok(Memory::read(contents.iter().map(|(path, bytes)| (*path, bytes.as_slice()))))
+}
+
+/// What differs from the tip: new bytes, and files of ours that are no more.
+fn changes(files: &Files, tip: &BTreeMap<String, String>) -> Changes {
+    let mut changes = Changes::new();
+    for (path, bytes) in files {
+        if tip.get(path) != Some(&blob_id(bytes)) {
+            changes.insert(path.clone(), Some(bytes.clone()));
+        }
+    }
+    for path in tip.keys().filter(|path| is_ours(path) && !files.contains_key(*path)) {
+        changes.insert(path.clone(), None);
+    }
+    changes
+}
+
+/// Everything below `targets/` is written by us alone.
+fn is_ours(path: &str) -> bool {
+    path.starts_with("targets/")
+}
+
+/// The id that Git gives to a file of these bytes.
+fn blob_id(bytes: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(format!("blob {}\0", bytes.len()));
+    hash.update(bytes);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn failure(error: WriteError) -> RecordFailure {
+    RecordFailure { class: class(error.class()), message: error.to_string() }
+}
+
+fn transient(message: String) -> RecordFailure {
+    RecordFailure { class: FailureClass::Transient, message }
+}

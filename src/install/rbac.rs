@@ -1,0 +1,114 @@
+//! Roles and bindings of the daemon, made from the table of verbs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::verbs::{RIGHTS, Right, Scope, Verb};
+
+/// Name of the `ServiceAccount`, the roles and the binding in the namespace. The binding for the cluster ends in the
+/// namespace, so that a second installation does not take the rights of the first away.
+pub const ACCOUNT: &str = "holdfast";
+
+const API: &str = "rbac.authorization.k8s.io";
+
+/// `ServiceAccount`, `ClusterRole`, `ClusterRoleBinding`, `Role` and `RoleBinding`, in this order.
+pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
+    let subjects = json!([{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}]);
+    let object = |api_version: &str, kind: &str, name: &str, own: bool| {
+        let mut metadata = json!({"name": name, "labels": labels});
+        if own {
+            metadata["namespace"] = json!(namespace);
+        }
+        json!({"apiVersion": api_version, "kind": kind, "metadata": metadata})
+    };
+    let version = format!("{API}/v1");
+    let role = |kind: &str, scope: Scope| {
+        let mut role = object(&version, kind, ACCOUNT, scope == Scope::OwnNamespace);
+        role["rules"] = rules(scope);
+        role
+    };
+    let binding = |kind: &str, name: &str, role: &str, scope: Scope| {
+        let mut binding = object(&version, kind, name, scope == Scope::OwnNamespace);
+        binding["roleRef"] = json!({"apiGroup": API, "kind": role, "name": ACCOUNT});
+        binding["subjects"] = subjects.clone();
+        binding
+    };
+    vec![
+        object("v1", "ServiceAccount", ACCOUNT, true),
+        role("ClusterRole", Scope::Cluster),
+        binding("ClusterRoleBinding", &format!("{ACCOUNT}-{namespace}"), "ClusterRole", Scope::Cluster),
+        role("Role", Scope::OwnNamespace),
+        binding("RoleBinding", ACCOUNT, "Role", Scope::OwnNamespace),
+    ]
+}
+
+/// Group, verbs and names.
+type Rule<'a> = (&'a str, &'a [Verb], &'a [&'a str]);
+
+/// Rules of one scope; resources of a group that share verbs and names share a rule.
+fn rules(scope: Scope) -> Value {
+    let mut grouped: BTreeMap<Rule<'_>, Vec<&str>> = BTreeMap::new();
+    for Right { group, resource, verbs, scope: of, names, why: _ } in RIGHTS {
+        if *of == scope {
+            grouped.entry((group, verbs, names)).or_default().push(resource);
+        }
+    }
+    grouped
+        .into_iter()
+        .map(|((group, verbs, names), resources)| {
+            let verbs: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
+            let mut rule = json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+            if !names.is_empty() {
+                rule["resourceNames"] = json!(names);
+            }
+            rule
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn roles_grant_exactly_the_table() {
+        let objects = rbac("backup", &json!({}));
+        let granted: BTreeSet<(String, String, String)> = objects
+            .iter()
+            .flat_map(|object| object["rules"].as_array().into_iter().flatten())
+            .flat_map(|rule| {
+                let texts = |key: &str| -> Vec<String> {
+                    rule[key].as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+                };
+                let (groups, resources, verbs) = (texts("apiGroups"), texts("resources"), texts("verbs"));
+                resources
+                    .into_iter()
+                    .flat_map(move |resource| verbs.clone().into_iter().map(move |verb| (resource.clone(), verb)))
+                    .map(move |(resource, verb)| (groups[0].clone(), resource, verb))
+            })
+            .collect();
+        let table: BTreeSet<(String, String, String)> = RIGHTS
+            .iter()
+            .flat_map(|right| {
+                right
+                    .verbs
+                    .iter()
+                    .map(|verb| (right.group.to_owned(), right.resource.to_owned(), verb.as_str().to_owned()))
+            })
+            .collect();
+        assert_eq!(granted, table);
+    }
+
+    #[test]
+    fn only_the_own_namespace_role_touches_leases_and_config_maps() {
+        let objects = rbac("backup", &json!({}));
+        let kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
+        assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
+        let cluster = objects[1]["rules"].to_string();
+        assert!(!cluster.contains("leases") && !cluster.contains("configmaps"), "{cluster}");
+        assert_eq!(objects[3]["metadata"]["namespace"], "backup");
+    }
+}

@@ -1,0 +1,21 @@
+//! Holdfast keeps the data of a Kubernetes cluster backed up from what a Git repository says.
+//!
+//! The layers and what may import what are in `ARCHITECTURE.md`; a test holds the code to it.
+
+pub mod api;
+pub mod blueprint;
+pub mod cli;
+pub mod clock;
+pub mod cluster;
+pub mod control;
+pub mod cron;
+pub mod daemon;
+pub mod git;
+pub mod install;
+pub mod metrics;
+pub mod model;
+pub mod plan;
+pub mod report;
+pub mod schema;
+pub mod telemetry;
+pub mod yaml;

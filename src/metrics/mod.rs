@@ -1,0 +1,160 @@
+//! What `/metrics` shows. Names are documented in `docs/reference/metrics.md`.
+
+use std::sync::atomic::AtomicU64;
+
+use jiff::{SignedDuration, Timestamp};
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::model::applied::{Applied, StepResult};
+use crate::model::finding::RefusalCode;
+use crate::model::plan::{Plan, count_refusals};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    action: String,
+    result: String,
+}
+
+type Number = Gauge<f64, AtomicU64>;
+
+/// All series of the daemon.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    leader: Gauge,
+    source_failures: Gauge,
+    source_read: Number,
+    status_failures: Gauge,
+    status_written: Number,
+    targets: Gauge,
+    held: Gauge,
+    warnings: Gauge,
+    refusals: Family<Code, Gauge>,
+    steps: Family<Outcome, Counter>,
+    passes: Counter,
+    pass_seconds: Number,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("holdfast"),
+            leader: Gauge::default(),
+            source_failures: Gauge::default(),
+            source_read: Number::default(),
+            status_failures: Gauge::default(),
+            status_written: Number::default(),
+            targets: Gauge::default(),
+            held: Gauge::default(),
+            warnings: Gauge::default(),
+            refusals: Family::default(),
+            steps: Family::default(),
+            passes: Counter::default(),
+            pass_seconds: Number::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let Self {
+            registry,
+            leader,
+            source_failures,
+            source_read,
+            status_failures,
+            status_written,
+            targets,
+            held,
+            warnings,
+            refusals,
+            steps,
+            passes,
+            pass_seconds,
+        } = self;
+        registry.register("leader", "1 while this process may write", leader.clone());
+        registry.register("source_failures", "Failed looks at the source in a row", source_failures.clone());
+        registry.register("source_read_timestamp_seconds", "When the source was last read", source_read.clone());
+        registry.register("status_failures", "Failed writes of the status branch in a row", status_failures.clone());
+        registry.register("status_written_timestamp_seconds", "When the status branch was last as it shall be", status_written.clone());
+        registry.register("targets", "Targets that ask for a backup", targets.clone());
+        registry.register("held_documents", "Documents and files in Git that are held back", held.clone());
+        registry.register("warnings", "Warnings of the last plan", warnings.clone());
+        registry.register("refusals", "Refusals of the last plan by code", refusals.clone());
+        registry.register("steps", "Steps that were tried, by action and result", steps.clone());
+        registry.register("passes", "Passes of the loop", passes.clone());
+        registry.register("pass_duration_seconds", "How long the last pass took", pass_seconds.clone());
+    }
+
+    pub fn leader(&self, leader: bool) {
+        self.leader.set(i64::from(leader));
+    }
+
+    pub fn source(&self, failures: u32, read: Option<Timestamp>) {
+        self.source_failures.set(i64::from(failures));
+        if let Some(read) = read {
+            self.source_read.set(seconds(read));
+        }
+    }
+
+    pub fn status(&self, failures: u32, written: Option<Timestamp>) {
+        self.status_failures.set(i64::from(failures));
+        if let Some(written) = written {
+            self.status_written.set(seconds(written));
+        }
+    }
+
+    pub fn pass(&self, plan: &Plan, applied: &Applied, took: SignedDuration) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut targets: Vec<_> = plan.protections.iter().map(|protection| &protection.target).collect();
+        targets.dedup();
+        self.targets.set(count(targets.len()));
+        self.held.set(count(plan.held.len()));
+        self.warnings.set(count(plan.warnings.len()));
+        let refusals = count_refusals(&plan.refusals);
+        for code in RefusalCode::ALL {
+            let label = Code { code: code.as_str().to_owned() };
+            self.refusals.get_or_create(&label).set(count(refusals.get(code).copied().unwrap_or(0)));
+        }
+        for (step, (_, result)) in plan.steps.iter().zip(applied.results()) {
+            let outcome = Outcome { action: step.action.as_str().to_owned(), result: word(result).to_owned() };
+            self.steps.get_or_create(&outcome).inc();
+        }
+        self.passes.inc();
+        self.pass_seconds.set(took.as_secs_f64());
+    }
+
+    /// The exposition format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn word(result: &StepResult) -> &'static str {
+    match result {
+        StepResult::Done => "done",
+        StepResult::Unchanged => "unchanged",
+        StepResult::Failed { .. } => "failed",
+        StepResult::Unknown { .. } => "unknown",
+        StepResult::Skipped { .. } => "skipped",
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double for ages")]
+fn seconds(time: Timestamp) -> f64 {
+    time.as_second() as f64
+}

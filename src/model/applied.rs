@@ -1,0 +1,51 @@
+//! What became of a plan's steps. Made only by [`super::plan::Plan::settle`], so a report cannot speak of steps that were never tried.
+
+use super::object::ObjectKey;
+
+/// Class of a failure: it decides what happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureClass {
+    /// The object is wrong; waits for a change.
+    Invalid,
+    /// We may not; waits for a change of rights.
+    Denied,
+    /// The object changed under us; observe again.
+    Conflict,
+    /// Try again later, with backoff.
+    Transient,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    Done,
+    /// The server found nothing to change.
+    Unchanged,
+    Failed { class: FailureClass, message: String },
+    /// No answer: it may have happened. Observe again before anything depends on it.
+    Unknown { message: String },
+    /// Not tried, because an earlier step of its group did not succeed, or the pass was ended.
+    Skipped { because: String },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    results: Vec<(ObjectKey, StepResult)>,
+}
+
+impl Applied {
+    pub(super) fn new(results: Vec<(ObjectKey, StepResult)>) -> Self {
+        Self { results }
+    }
+
+    pub fn results(&self) -> &[(ObjectKey, StepResult)] {
+        &self.results
+    }
+
+    /// Whether every step was done: then the cluster is as the source says.
+    pub fn complete(&self) -> bool {
+        self.results.iter().all(|(_, result)| match result {
+            StepResult::Done | StepResult::Unchanged => true,
+            StepResult::Failed { .. } | StepResult::Unknown { .. } | StepResult::Skipped { .. } => false,
+        })
+    }
+}

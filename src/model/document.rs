@@ -1,0 +1,289 @@
+//! One document from Git: what it is, whether it is sound, and the manifest that would be sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::finding::{HeldCode, WarningCode};
+use super::json::{each_string, text};
+use super::keys;
+use super::names::{is_label, is_subdomain};
+use super::object::{Kind, ObjectKey};
+use super::place::Place;
+use super::plan::Warning;
+use super::substitution;
+use crate::cron::Schedule;
+use crate::schema::{self, Crd, IssueKind, Scope};
+use crate::yaml;
+
+/// A sound document.
+pub(super) enum Document {
+    Blueprint { name: String, spec: Value, places: BTreeMap<String, Place>, metadata: Value },
+    Object { key: ObjectKey, manifest: Value, metadata: Value },
+    Policy { name: String },
+    Request { name: String },
+    /// Of no kind that Git input has.
+    Ignored,
+}
+
+/// Why a document is not sound. `names` is what it describes, as far as that can be told.
+pub(super) struct Fault {
+    pub code: HeldCode,
+    pub at: Place,
+    pub message: String,
+    pub names: Option<Described>,
+}
+
+/// What a held document is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Described {
+    Blueprint(String),
+    Object(ObjectKey),
+}
+
+/// Kinds of our own group: they exist only in Git.
+const OWN_KINDS: [&str; 2] = ["BackupPolicy", "RestoreRequest"];
+/// One-shot kinds of Stash: in Git they are requests, never declarative state.
+const ONE_SHOT_KINDS: [&str; 2] = ["RestoreSession", "RestoreBatch"];
+const OUR_GROUP: &str = "holdfast.dev/";
+const STASH_GROUP: &str = "stash.appscode.com/";
+
+/// Reader of the documents of one file.
+pub(super) struct Reader<'a> {
+    pub path: &'a Arc<str>,
+    pub document: &'a yaml::Document,
+    pub warnings: &'a mut Vec<Warning>,
+}
+
+impl Reader<'_> {
+    pub(super) fn read(mut self) -> Result<Document, Fault> {
+        let value = &self.document.value;
+        let (api_version, kind) = (text(value, "apiVersion").unwrap_or(""), text(value, "kind").unwrap_or(""));
+        if api_version.starts_with(OUR_GROUP) {
+            return self.own(api_version, kind);
+        }
+        if !api_version.starts_with(STASH_GROUP) {
+            return Ok(Document::Ignored);
+        }
+        let crd = schema::shipped(api_version, kind).ok_or_else(|| self.unknown_kind(api_version, kind))?;
+        let one_shot = ONE_SHOT_KINDS.contains(&kind);
+        if !one_shot && kind != "BackupBlueprint" && Kind::of(api_version, kind).is_none() {
+            return Ok(Document::Ignored);
+        }
+        let key = self.name(crd)?;
+        let described = match Kind::of(api_version, kind) {
+            Some(kind) => Some(Described::Object(ObjectKey::new(kind, &key.0, &key.1))),
+            None => (!one_shot).then(|| Described::Blueprint(key.1.clone())),
+        };
+        let pruned = self.schema(crd, kind == "BackupBlueprint").map_err(|fault| fault.about(described.clone()))?;
+        if one_shot {
+            return Ok(Document::Request { name: key.1 });
+        }
+        self.contents(kind, key, pruned).map_err(|fault| fault.about(described))
+    }
+
+    fn contents(&mut self, kind: &str, (namespace, name): (String, String), value: Value) -> Result<Document, Fault> {
+        let api_version = text(&value, "apiVersion").unwrap_or("").to_owned();
+        let metadata = value.get("metadata").cloned().unwrap_or_default();
+        let mut spec = value.get("spec").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+        if value.get("status").is_some() {
+            self.not_sent("/status", "status");
+        }
+        let Some(kind) = Kind::of(&api_version, kind) else {
+            let places = self.templates()?;
+            self.schedule(&spec)?;
+            return Ok(Document::Blueprint { name, spec, places, metadata });
+        };
+        if matches!(kind, Kind::BackupConfiguration | Kind::BackupBatch) {
+            self.schedule(&spec)?;
+            if spec.as_object_mut().is_some_and(|fields| fields.remove("paused").is_some()) {
+                self.not_sent("/spec/paused", "spec.paused (use `holdfast pause`)");
+            }
+        }
+        let key = ObjectKey::new(kind, &namespace, &name);
+        let manifest = self.manifest(&key, &metadata, spec);
+        Ok(Document::Object { key, manifest, metadata })
+    }
+
+    fn own(&mut self, api_version: &str, kind: &str) -> Result<Document, Fault> {
+        if api_version != "holdfast.dev/v1alpha1" || !OWN_KINDS.contains(&kind) {
+            return Err(self.unknown_kind(api_version, kind));
+        }
+        let name = text(self.document.value.get("metadata").unwrap_or(&Value::Null), "name").unwrap_or_default();
+        if name.is_empty() {
+            return Err(self.fault(HeldCode::MissingName, "/metadata", "metadata.name is required".to_owned()));
+        }
+        Ok(match kind {
+            "BackupPolicy" => Document::Policy { name: name.to_owned() },
+            _ => Document::Request { name: name.to_owned() },
+        })
+    }
+
+    /// Namespace (empty for cluster-scoped kinds) and name.
+    fn name(&self, crd: &Crd) -> Result<(String, String), Fault> {
+        let metadata = self.document.value.get("metadata").unwrap_or(&Value::Null);
+        let name = text(metadata, "name").unwrap_or_default();
+        let namespace = text(metadata, "namespace").unwrap_or_default();
+        let fault = |code, pointer, message: String| Err(self.fault(code, pointer, message));
+        if name.is_empty() {
+            let at = if metadata.get("name").is_some() { "/metadata/name" } else { "/metadata" };
+            return fault(HeldCode::MissingName, at, "metadata.name is required".to_owned());
+        }
+        if !is_subdomain(name) {
+            let message = format!("metadata.name {name:?} is not a DNS subdomain: lower-case letters, digits, `-` and `.`");
+            return fault(HeldCode::BadName, "/metadata/name", message);
+        }
+        match crd.scope {
+            Scope::Cluster if !namespace.is_empty() => fault(
+                HeldCode::NamespaceNotAllowed,
+                "/metadata/namespace",
+                format!("{} is cluster-scoped: remove metadata.namespace", crd.kind),
+            ),
+            Scope::Namespaced if namespace.is_empty() => fault(
+                HeldCode::NamespaceRequired,
+                "/metadata",
+                format!("metadata.namespace is required: {} {name} must say which namespace it belongs to", crd.kind),
+            ),
+            Scope::Namespaced if !is_label(namespace) => fault(
+                HeldCode::BadName,
+                "/metadata/namespace",
+                format!("metadata.namespace {namespace:?} is not a DNS label: lower-case letters, digits and `-`"),
+            ),
+            Scope::Cluster | Scope::Namespaced => Ok((namespace.to_owned(), name.to_owned())),
+        }
+    }
+
+    /// Judges by the shipped schema; unknown fields become warnings and are left out of what is returned.
+    fn schema(&mut self, crd: &Crd, template: bool) -> Result<Value, Fault> {
+        let value = &self.document.value;
+        let mut unknown = false;
+        for issue in crd.check(value) {
+            let filled_later = template
+                && matches!(issue.kind, IssueKind::Format | IssueKind::OutOfRange | IssueKind::NotInEnum)
+                && value.pointer(&issue.pointer).and_then(Value::as_str).is_some_and(substitution::is_template);
+            if filled_later {
+                continue;
+            }
+            match issue.kind {
+                IssueKind::UnknownField => {
+                    unknown = true;
+                    let at = Some(self.place(&issue.pointer));
+                    self.warnings.push(Warning { code: WarningCode::UnknownField, at, object: None, message: issue.message });
+                }
+                IssueKind::WrongType
+                | IssueKind::NotInEnum
+                | IssueKind::Required
+                | IssueKind::NullValue
+                | IssueKind::Format
+                | IssueKind::OutOfRange => return Err(self.fault(HeldCode::Schema, &issue.pointer, issue.message)),
+            }
+        }
+        let mut pruned = value.clone();
+        if unknown {
+            crd.prune(&mut pruned);
+        }
+        // The server drops them as well; sent on, they would differ from what it keeps in every pass.
+        crd.drop_nulls(&mut pruned);
+        Ok(pruned)
+    }
+
+    fn schedule(&self, spec: &Value) -> Result<(), Fault> {
+        let Some(schedule) = text(spec, "schedule").filter(|text| !text.is_empty() && !substitution::is_template(text)) else {
+            return Ok(());
+        };
+        let Err(error) = Schedule::parse(schedule) else { return Ok(()) };
+        let message = format!("spec.schedule {schedule:?}: {error}");
+        Err(self.fault(HeldCode::BadSchedule, "/spec/schedule", message))
+    }
+
+    /// Places of the template strings of a blueprint, for complaints about their values.
+    fn templates(&self) -> Result<BTreeMap<String, Place>, Fault> {
+        let mut places = BTreeMap::new();
+        each_string(self.document.value.get("spec").unwrap_or(&Value::Null), "", &mut |pointer, text| {
+            if !substitution::is_template(text) {
+                return Ok(());
+            }
+            let pointer_in_document = format!("/spec{pointer}");
+            if let Err(error) = substitution::check(text) {
+                return Err(self.fault(HeldCode::BadTemplate, &pointer_in_document, format!("{text:?}: {error}")));
+            }
+            places.insert(pointer.to_owned(), self.place(&pointer_in_document));
+            Ok(())
+        })?;
+        Ok(places)
+    }
+
+    /// Exactly what is sent: the document's own metadata without tracking keys, plus our marks.
+    fn manifest(&mut self, key: &ObjectKey, metadata: &Value, spec: Value) -> Value {
+        let mut labels = self.kept(metadata, "labels");
+        labels.insert(keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_US.into());
+        let mut annotations = self.kept(metadata, "annotations");
+        annotations.insert(keys::SOURCE.to_owned(), format!("git:{}", self.path).into());
+        let mut sent = Map::new();
+        sent.insert("annotations".to_owned(), Value::Object(annotations));
+        sent.insert("labels".to_owned(), Value::Object(labels));
+        sent.insert("name".to_owned(), key.name.clone().into());
+        if !key.namespace.is_empty() {
+            sent.insert("namespace".to_owned(), key.namespace.clone().into());
+        }
+        for field in ["finalizers", "generateName", "ownerReferences"] {
+            if metadata.get(field).is_some() {
+                self.not_sent(&format!("/metadata/{field}"), &format!("metadata.{field}"));
+            }
+        }
+        serde_json::json!({
+            "apiVersion": key.kind.api_version(), "kind": key.kind.as_str(), "metadata": sent, "spec": spec,
+        })
+    }
+
+    fn kept(&mut self, metadata: &Value, field: &str) -> Map<String, Value> {
+        let reserved = [keys::ACKNOWLEDGE, keys::TARGET, keys::BLUEPRINT, keys::SOURCE, keys::MISSING_SINCE, keys::UNDONE];
+        let mut kept = Map::new();
+        for (key, value) in metadata.get(field).and_then(Value::as_object).into_iter().flatten() {
+            if keys::is_tracking(key) || (reserved.contains(&key.as_str()) && key != keys::ACKNOWLEDGE) {
+                let pointer = super::json::join(&format!("/metadata/{field}"), key);
+                self.not_sent(&pointer, &format!("metadata.{field}[{key}]"));
+            } else if key != keys::ACKNOWLEDGE {
+                kept.insert(key.clone(), value.clone());
+            }
+        }
+        kept
+    }
+
+    fn not_sent(&mut self, pointer: &str, field: &str) {
+        let at = Some(self.place(pointer));
+        let message = format!("{field} is not for a document in Git to set: it is left out");
+        self.warnings.push(Warning { code: WarningCode::FieldNotSent, at, object: None, message });
+    }
+
+    fn unknown_kind(&self, api_version: &str, kind: &str) -> Fault {
+        let known = schema::all()
+            .filter(|crd| crd.group == "stash.appscode.com")
+            .map(|crd| (format!("{}/{}", crd.group, crd.version), crd.kind.to_string()))
+            .chain(OWN_KINDS.map(|kind| ("holdfast.dev/v1alpha1".to_owned(), kind.to_owned())));
+        let other_version = known.clone().find(|(version, known)| known == kind && version != api_version);
+        let (pointer, message) = match other_version {
+            Some((version, _)) => ("/apiVersion", format!("{kind} has apiVersion {version}, not {api_version}")),
+            None => {
+                let kinds: Vec<String> = known.map(|(_, kind)| kind).collect();
+                ("/kind", format!("unknown kind {kind:?} in {api_version}; known kinds are {}", kinds.join(", ")))
+            }
+        };
+        self.fault(HeldCode::UnknownKind, pointer, message)
+    }
+
+    fn place(&self, pointer: &str) -> Place {
+        Place::new(self.path, self.document.position(pointer))
+    }
+
+    fn fault(&self, code: HeldCode, pointer: &str, message: String) -> Fault {
+        Fault { code, at: self.place(pointer), message, names: None }
+    }
+}
+
+impl Fault {
+    fn about(self, names: Option<Described>) -> Self {
+        Self { names, ..self }
+    }
+}

@@ -1,0 +1,92 @@
+//! Codes of everything that a plan can say: closed lists, documented in `docs/reference/codes.md`.
+
+/// Declares an enum of codes with its documentation, so that the reference is generated from the same words.
+macro_rules! codes {
+    ($(#[$meta:meta])* $name:ident { $($code:ident => $meaning:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        pub enum $name { $(#[doc = $meaning] $code,)+ }
+        impl $name {
+            pub const ALL: &'static [$name] = &[$($name::$code,)+];
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$code => stringify!($code),)+ }
+            }
+            /// One sentence for the reference.
+            pub fn meaning(self) -> &'static str {
+                match self { $($name::$code => $meaning,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Why a step is in a plan.
+    ReasonCode {
+        TargetAnnotated => "a target asks for a blueprint by annotation",
+        InGit => "a document in Git says so",
+        Adopted => "an object that somebody else made is taken over",
+        Drift => "somebody changed a field that Holdfast owns, and it is set back",
+        CauseMissing => "the cause of the object is gone; the delay before its removal starts",
+        CauseBack => "the cause of the object is back before the delay ended",
+        AnnotationRemoved => "the target no longer names the blueprint",
+        TargetGone => "the target no longer exists",
+        BlueprintGone => "the blueprint is no longer in Git or in the cluster",
+        DocumentGone => "the document is no longer in Git",
+    }
+}
+
+codes! {
+    /// Why something that was asked for is not in the plan.
+    RefusalCode {
+        AddressInUse => "the repository address equals or nests in that of another identity",
+        BackendMoved => "the change would point a Repository at another place and orphan its snapshots",
+        BadAnnotation => "an annotation of the target has a value that cannot be used",
+        BadVariable => "a variable of the target has a value or a use that is not allowed",
+        BlueprintHeld => "the blueprint is held back by an error, so no new target can use it",
+        BlueprintInBothPlaces => "the same blueprint name is in Git and in the cluster",
+        BlueprintMissing => "no blueprint of that name is in Git or in the cluster",
+        BlueprintRenamed => "the target moved to another blueprint, which would orphan its snapshots",
+        DriftContested => "another manager keeps changing what Holdfast sets",
+        ForeignObject => "an object of that name exists and was not made by Holdfast",
+        IncompleteAnnotations => "a workload must name its paths and its volume mounts",
+        InvalidResult => "the resolved object does not fit the schema",
+        KindNotServed => "the cluster does not serve the kind",
+        NamespaceMissing => "the namespace does not exist or is being deleted",
+        NoSchedule => "neither the blueprint nor the target gives a schedule",
+        RetentionWeakened => "the change would keep fewer snapshots than now",
+        TargetTaken => "another BackupConfiguration already backs the target up",
+        TooManyDeletes => "more deletes than are safe without a person's word",
+        UnresolvedVariable => "a variable of the blueprint has no value for this target",
+    }
+}
+
+codes! {
+    /// Why a document from Git is held back.
+    HeldCode {
+        Alias => "aliases, anchors and merge keys are not accepted",
+        BadName => "a name is not one that Kubernetes accepts",
+        BadSchedule => "a schedule is not a cron expression",
+        BadTemplate => "a variable expression is malformed",
+        DuplicateKey => "a key occurs twice in a mapping",
+        DuplicateObject => "the same object is described twice",
+        Encoding => "the file is not UTF-8 text",
+        Limit => "the file or document is over a limit",
+        MissingName => "a document has no metadata.name",
+        NamespaceNotAllowed => "a cluster-scoped kind has a namespace",
+        NamespaceRequired => "a namespaced kind has no namespace",
+        Schema => "a field does not fit the schema of its kind",
+        Syntax => "the file is not YAML",
+        UnknownKind => "a kind or version of our groups that does not exist",
+    }
+}
+
+codes! {
+    /// What is worth a person's look but stops nothing.
+    WarningCode {
+        FieldNotSent => "a field of the document is not for users to set and is not sent",
+        IgnoredPath => "a path in the source is not read",
+        NotEnforcedYet => "a document of a kind that this version reads but does not act on",
+        RepositoryUnused => "no configuration uses the Repository any more; its data stays",
+        UnknownField => "the schema lacks the field, so it is not sent",
+    }
+}

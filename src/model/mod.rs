@@ -1,0 +1,21 @@
+//! Validated types that every later layer speaks: what Git asks for, what the cluster holds, and the plan between them.
+
+pub mod acknowledge;
+pub mod address;
+pub mod applied;
+pub mod desired;
+mod document;
+mod dump;
+pub mod finding;
+pub mod json;
+pub mod keys;
+pub mod names;
+pub mod object;
+pub mod observed;
+pub mod owned_fields;
+pub mod place;
+pub mod plan;
+pub mod redact;
+pub mod retention;
+pub mod substitution;
+pub mod tree;

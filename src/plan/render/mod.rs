@@ -1,0 +1,7 @@
+//! A plan as people and programs read it.
+
+mod document;
+mod text;
+
+pub use document::{HeldEntry, RefusalEntry, WarningEntry, json, yaml};
+pub use text::{Palette, diff, summary, tally, unified};

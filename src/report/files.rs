@@ -1,0 +1,168 @@
+//! All files of the status branch for one pass. No file depends on `now` but through the time since which a condition holds.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::memory::{Acknowledged, ClusterFile, ClusterName, Condition, Memory, SourceState};
+use super::target::{FOLDER_FILES_MAX, Facts, State, TargetFile, is_failure};
+use super::{findings, index, target};
+use crate::model::applied::Applied;
+use crate::model::object::TargetKey;
+use crate::model::observed::Observed;
+use crate::model::plan::Plan;
+
+/// Acknowledged digests that `cluster.yaml` remembers.
+const ACKNOWLEDGED_MAX: usize = 100;
+
+/// Path to bytes.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// One pass, and who speaks of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub cluster_name: &'a str,
+    pub cluster_uid: &'a str,
+    /// Version of the writer, not its name: another pod must not mean another file.
+    pub writer: &'a str,
+    pub source_url: &'a str,
+    pub source_reference: &'a str,
+    pub source_paths: &'a [String],
+    pub time_zone: &'a str,
+    pub plan: &'a Plan,
+    pub applied: &'a Applied,
+    /// Steps of the plan that were left out because they failed lately.
+    pub withheld: usize,
+    pub observed: &'a Observed,
+    pub now: Timestamp,
+}
+
+/// The files, and what the next report must remember.
+pub fn files(input: &Input, memory: &Memory) -> (Files, Memory) {
+    let facts = facts(input);
+    let mut by_namespace: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in facts.keys() {
+        *by_namespace.entry(&key.namespace).or_default() += 1;
+    }
+    let mut next = Memory::default();
+    let mut targets: Vec<(String, TargetFile)> = Vec::with_capacity(facts.len());
+    for (key, facts) in &facts {
+        let fan_out = by_namespace.get(key.namespace.as_str()).is_some_and(|count| *count > FOLDER_FILES_MAX);
+        let path = target::path(key, fan_out);
+        let known = memory.targets.get(&path);
+        let file = target::file(key, facts, input.observed, input.time_zone, known, input.now);
+        next.targets.insert(path.clone(), file.conditions.clone());
+        targets.push((path, file));
+    }
+    let cluster = cluster(input, &targets, memory.cluster.as_ref());
+    let mut files = Files::new();
+    let rows: Vec<index::Row> = targets.iter().map(|(path, file)| index::Row { path, file }).collect();
+    files.insert("README.md".to_owned(), index::readme(&cluster, input.plan, &rows).into_bytes());
+    for namespace in by_namespace.keys() {
+        let own: Vec<&index::Row> = rows.iter().filter(|row| row.file.target.namespace == *namespace).collect();
+        files.insert(format!("targets/{namespace}/README.md"), index::namespace_readme(namespace, &own).into_bytes());
+    }
+    files.insert("cluster.yaml".to_owned(), yaml(&cluster));
+    files.insert("findings.yaml".to_owned(), findings::file(input.plan));
+    for (path, file) in &targets {
+        files.insert(path.clone(), yaml(file));
+    }
+    next.cluster = Some(cluster);
+    (files, next)
+}
+
+fn yaml<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_yaml::to_string(value).unwrap_or_default().into_bytes()
+}
+
+fn facts<'a>(input: &Input<'a>) -> BTreeMap<TargetKey, Facts<'a>> {
+    let mut facts: BTreeMap<TargetKey, Facts<'a>> = BTreeMap::new();
+    let mut owner = BTreeMap::new();
+    for protection in &input.plan.protections {
+        facts.entry(protection.target.clone()).or_default().protections.push(protection);
+        for key in protection.configuration.iter().chain(&protection.repository) {
+            owner.insert(key, &protection.target);
+        }
+    }
+    for refusal in &input.plan.refusals {
+        let target = refusal.target.as_ref().or_else(|| owner.get(refusal.object.as_ref()?).copied());
+        if let Some(target) = target {
+            facts.entry(target.clone()).or_default().refusals.push(refusal);
+        }
+    }
+    for (key, result) in input.applied.results() {
+        if let Some(target) = owner.get(key).filter(|_| is_failure(result)) {
+            facts.entry((*target).clone()).or_default().failures.push((key, result));
+        }
+    }
+    facts
+}
+
+fn cluster(input: &Input, targets: &[(String, TargetFile)], known: Option<&ClusterFile>) -> ClusterFile {
+    let count = |state: State| targets.iter().filter(|(_, file)| file.state == state).count();
+    let plan = input.plan;
+    let counts = [
+        ("targets", targets.len()),
+        ("waiting", count(State::Waiting)),
+        ("paused", count(State::Paused)),
+        ("held", plan.held.len()),
+        ("refused", plan.refusals.len()),
+        ("warnings", plan.warnings.len()),
+    ];
+    let mut acknowledged = known.map(|known| known.acknowledged.clone()).unwrap_or_default();
+    for digest in &plan.acknowledged {
+        if !acknowledged.iter().any(|one| one.digest == digest.as_str()) {
+            let at = plan.revision.as_ref().map(ToString::to_string);
+            acknowledged.push(Acknowledged { digest: digest.as_str().to_owned(), at });
+        }
+    }
+    let surplus = acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX);
+    acknowledged.drain(..surplus);
+    let source = source(input, known.map(|known| &known.source));
+    ClusterFile {
+        api_version: "holdfast.dev/v1alpha1".to_owned(),
+        kind: "ClusterStatus".to_owned(),
+        schema: 1,
+        cluster: ClusterName { name: input.cluster_name.to_owned(), uid: input.cluster_uid.to_owned() },
+        writer: input.writer.to_owned(),
+        conditions: vec![Memory::since(known.map(|known| &known.conditions), source_ready(input, &source))],
+        source,
+        counts: counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+        acknowledged,
+    }
+}
+
+/// `seen` and `applied` name the commit at which the inputs last changed, so commits beside them change nothing.
+fn source(input: &Input, known: Option<&SourceState>) -> SourceState {
+    let inputs = input.plan.inputs.to_string();
+    let here = input.plan.revision.as_ref().map(ToString::to_string);
+    let same = known.filter(|known| known.inputs == inputs);
+    let seen = same.and_then(|known| known.seen.clone()).or(here);
+    let complete = input.applied.complete() && input.withheld == 0;
+    let applied = if complete { seen.clone() } else { known.and_then(|known| known.applied.clone()) };
+    SourceState {
+        url: input.source_url.to_owned(),
+        reference: input.source_reference.to_owned(),
+        paths: input.source_paths.to_vec(),
+        inputs,
+        seen,
+        applied,
+    }
+}
+
+fn source_ready(input: &Input, source: &SourceState) -> Condition {
+    let (status, reason) = if source.applied != source.seen {
+        ("False", "ApplyFailed")
+    } else if input.plan.held.is_empty() {
+        ("True", "Applied")
+    } else {
+        ("True", "AppliedInPart")
+    };
+    Condition {
+        kind: "SourceReady".to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: String::new(),
+        since: Timestamp::from_second(input.now.as_second()).unwrap_or(input.now),
+    }
+}

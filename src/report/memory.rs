@@ -1,0 +1,112 @@
+//! What the status branch said before: since when a condition holds, and which source was seen and applied.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::yaml::{self, Limits};
+
+/// A condition as a status file carries it; `since` moves only when status or reason changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub status: String,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    pub since: Timestamp,
+}
+
+/// `cluster.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterFile {
+    pub api_version: String,
+    pub kind: String,
+    pub schema: u32,
+    pub cluster: ClusterName,
+    pub writer: String,
+    pub source: SourceState,
+    pub counts: BTreeMap<String, usize>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged: Vec<Acknowledged>,
+    pub conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterName {
+    pub name: String,
+    pub uid: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    pub url: String,
+    #[serde(rename = "ref")]
+    pub reference: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    pub inputs: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    pub digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+/// What earlier reports said, so that a report that finds nothing new gives the same bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    pub cluster: Option<ClusterFile>,
+    /// By path of the target's file.
+    pub targets: BTreeMap<String, Vec<Condition>>,
+}
+
+impl Memory {
+    /// Reads it back from the files of the branch; a file that cannot be read counts as absent, since it is written anew.
+    pub fn read<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
+        let mut memory = Self::default();
+        for (path, bytes) in files {
+            if path == "cluster.yaml" {
+                memory.cluster = ClusterFile::parse(bytes);
+            } else if path.starts_with("targets/") && path.ends_with(".yaml") {
+                let conditions = parse(bytes).and_then(|value| value.get("conditions").cloned());
+                if let Some(conditions) = conditions.and_then(|value| serde_json::from_value(value).ok()) {
+                    memory.targets.insert(path.to_owned(), conditions);
+                }
+            }
+        }
+        memory
+    }
+
+    /// The condition with the time since which it holds.
+    pub(super) fn since(known: Option<&Vec<Condition>>, new: Condition) -> Condition {
+        let same = known.into_iter().flatten().find(|old| {
+            old.kind == new.kind && old.status == new.status && old.reason == new.reason
+        });
+        match same {
+            Some(old) => Condition { since: old.since, ..new },
+            None => new,
+        }
+    }
+}
+
+impl ClusterFile {
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_value(parse(bytes)?).ok()
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Value> {
+    let mut documents = yaml::parse(bytes, &Limits::default()).ok()?.into_iter();
+    documents.next().map(|document| document.value)
+}

@@ -1,0 +1,14 @@
+//! From a plan and what became of it to the files of the status branch and the message of their commit: pure.
+
+mod escape;
+mod files;
+mod findings;
+pub mod fleet;
+mod index;
+mod memory;
+mod message;
+mod target;
+
+pub use files::{Files, Input, files};
+pub use memory::{ClusterFile, Memory};
+pub use message::{Commit, message};
