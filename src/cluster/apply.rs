@@ -51,9 +51,10 @@ pub async fn apply(
         count => log.record(handles, leader, plan.now, count).await,
     };
     let pass = Pass { handles, leader, known, recorded };
-    let groups: Vec<Vec<(usize, &Step)>> = group(&plan.steps);
+    // The futures are made here, not in the stream: a closure over borrowed steps is not general enough to be sent.
+    let groups: Vec<_> = group(&plan.steps).into_iter().map(|steps| pass.group(steps)).collect();
     let done: Vec<Vec<(usize, StepResult)>> =
-        futures::stream::iter(groups).map(|steps| pass.group(steps)).buffer_unordered(GROUPS_AT_ONCE).collect().await;
+        futures::stream::iter(groups).buffer_unordered(GROUPS_AT_ONCE).collect().await;
     let results: BTreeMap<usize, StepResult> = done.into_iter().flatten().collect();
     plan.settle(results.into_values().collect())
 }

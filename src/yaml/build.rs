@@ -131,7 +131,7 @@ impl Builder<'_> {
         let (dashes, at) = match self.tokens.first() {
             // A sequence that is not indented below its key has no token of its own, only those of its items.
             Some(Token { kind: Kind::Dash, at }) => (true, *at),
-            _ => match self.token(Kind::BlockSequence)? {
+            Some(_) | None => match self.token(Kind::BlockSequence)? {
                 Some(at) => (true, at),
                 None => (false, self.token(Kind::FlowSequence)?.unwrap_or(at)),
             },

@@ -1,7 +1,7 @@
 //! Everybody but the daemons: owners of targets, people who push, other tools that write.
 
 use holdfast::model::keys;
-use holdfast::model::object::{Kind, TargetKey, TargetKind};
+use holdfast::model::object::{Kind, TargetKind};
 use holdfast::model::observed::Watched;
 use serde_json::{Value, json};
 
@@ -392,13 +392,5 @@ impl Actors {
             let _ = env.cluster.create(&key, &value, "owner", clock);
         }
         env.counts.act("cluster blueprint");
-    }
-
-    /// A target that a name in Git's terms stands for.
-    pub(crate) fn target_key(key: &Key) -> Option<TargetKey> {
-        match key.0 {
-            Watched::Target(kind) => Some(TargetKey { namespace: key.1.clone(), kind, name: key.2.clone() }),
-            Watched::Namespace | Watched::Blueprint | Watched::Managed(_) => None,
-        }
     }
 }

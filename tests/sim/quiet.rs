@@ -6,14 +6,14 @@ use holdfast::blueprint::request;
 use holdfast::model::applied::Applied;
 use holdfast::model::desired::Desired;
 use holdfast::model::keys;
-use holdfast::model::object::Kind;
+use holdfast::model::object::{Kind, TargetKey};
 use holdfast::model::observed::{Observed, Watched};
 use holdfast::model::plan::Plan;
 use holdfast::plan;
 use holdfast::report::{self, Memory};
 use jiff::SignedDuration;
 
-use crate::actors::Actors;
+use crate::model::cluster::Key;
 use crate::shell::pass::{self, Outcome};
 use crate::shell::record::{input, whole};
 use crate::world::World;
@@ -85,7 +85,7 @@ fn is_protected(world: &mut World, plan: &Plan, observed: &Observed) {
     let desired = Desired::parse(&world.env.remote.tree()).expect("small sources parse");
     let mut unprotected = Vec::new();
     for (key, _) in world.env.cluster.objects() {
-        let Some(target) = Actors::target_key(key) else { continue };
+        let Some(target) = target_key(key) else { continue };
         let Some(seen) = observed.targets.get(&target) else { continue };
         let Some(Ok(names)) = request::blueprints(&seen.annotations) else { continue };
         if refused.contains(&target) || terminating(&target.namespace) {
@@ -164,5 +164,12 @@ fn rests(world: &mut World) {
             after.0 - before.0,
             after.1 - before.1
         ));
+    }
+}
+
+fn target_key(key: &Key) -> Option<TargetKey> {
+    match key.0 {
+        Watched::Target(kind) => Some(TargetKey { namespace: key.1.clone(), kind, name: key.2.clone() }),
+        Watched::Namespace | Watched::Blueprint | Watched::Managed(_) => None,
     }
 }
