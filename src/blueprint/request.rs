@@ -14,8 +14,8 @@ use crate::model::object::TargetKey;
 const BLUEPRINTS_MAX: usize = 16;
 /// Paths and mounts of one target; each path becomes a snapshot of its own.
 const PATHS_MAX: usize = 64;
-/// Parameters and variables of one target.
-const ENTRIES_MAX: usize = 64;
+/// Parameters of one target, and variables.
+pub(super) const ENTRIES_MAX: usize = 64;
 /// Longest value that is taken from an annotation into an object; the API server takes 256 KiB for all annotations.
 const VALUE_BYTES_MAX: usize = 4096;
 

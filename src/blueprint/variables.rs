@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::Fault;
-use super::request::quoted;
+use super::request::{ENTRIES_MAX, quoted};
 use crate::model::finding::RefusalCode;
 use crate::model::keys;
 use crate::model::object::{TargetKey, TargetKind};
@@ -102,6 +102,10 @@ pub(super) fn of_target(annotations: &BTreeMap<String, String>) -> Result<BTreeM
             ));
         }
         own.insert(name.to_owned(), value.clone());
+    }
+    if own.len() > ENTRIES_MAX {
+        let message = format!("annotation {} occurs {} times; {ENTRIES_MAX} are the most", keys::VARIABLE_PREFIX, own.len());
+        return Err(Fault::new(RefusalCode::BadVariable, message));
     }
     Ok(own)
 }

@@ -93,13 +93,14 @@ impl State {
         self.push(shared, outcome, &files, memory, &uid, now)
     }
 
-    /// Makes sure that the tip and what it says are known, and that the branch is ours.
+    /// Asks the server for the tip each time, since others can move or delete the branch, and makes sure that it is ours.
     fn look(&mut self, shared: &Shared, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
-        if self.tip.is_some() {
-            return Ok(());
-        }
         let branch = self.open(shared, status)?;
         let tip = branch.tip().map_err(failure)?;
+        let known = self.tip.as_ref().map(|known| known.tip.as_ref().map(Tip::commit));
+        if known == Some(tip.as_ref().map(Tip::commit)) {
+            return Ok(());
+        }
         let files = tip.as_ref().map(Tip::files).transpose().map_err(failure)?.unwrap_or_default();
         if let Some(tip) = &tip {
             let theirs = tip.read("cluster.yaml").map_err(failure)?.as_deref().and_then(ClusterFile::parse);

@@ -43,8 +43,11 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
             draft.steps.extend(unmark(world, key, live, draft));
             continue;
         }
-        let Some(cause) = cause(world, key, live) else { continue };
-        protect(key, live, &cause, draft);
+        let Some(cause) = cause(world, key, live) else {
+            protect(key, live, Standing::Held, draft);
+            continue;
+        };
+        protect(key, live, Standing::Leaving, draft);
         match missing_since(live, world.now) {
             None => draft.steps.push(mark(world, key, live, cause)),
             Some(since) => {
@@ -254,22 +257,25 @@ fn guard(world: &World, owned: usize, due: Vec<Step>, draft: &mut Draft) {
     }
 }
 
-fn protect(key: &ObjectKey, live: &Live, cause: &Cause, draft: &mut Draft) {
-    let spec = live.spec();
-    let target = cause.target.clone().or_else(|| super::world::target_of(key, &spec));
+fn protect(key: &ObjectKey, live: &Live, standing: Standing, draft: &mut Draft) {
     if key.kind != Kind::BackupConfiguration {
         return;
     }
+    let spec = live.spec();
+    let (target, blueprint) = match live.identity() {
+        Some((target, blueprint)) => (Some(target), Some(blueprint.to_owned())),
+        None => (super::world::target_of(key, &spec), None),
+    };
     let Some(target) = target else { return };
     draft.protections.push(Protection {
         target,
-        blueprint: cause.blueprint.clone(),
+        blueprint,
         source: live.annotations.get(keys::SOURCE).cloned().unwrap_or_default(),
         configuration: Some(key.clone()),
         repository: super::world::repository_of(key, &spec),
         schedule: text(&spec, "schedule").map(str::to_owned),
         paused: super::documents::is_paused(live),
-        standing: Standing::Leaving,
+        standing,
     });
 }
 

@@ -15,7 +15,7 @@ use crate::model::address::Address;
 use crate::model::desired::Blueprint;
 use crate::model::finding::{ReasonCode, RefusalCode};
 use crate::model::json::text;
-use crate::model::object::{Kind, ObjectKey, TargetKey};
+use crate::model::object::{ObjectKey, TargetKey};
 use crate::model::observed::Target;
 use crate::model::plan::{Action, Group, Protection, Reason, Refusal, Standing, Step};
 use crate::schema;
@@ -118,15 +118,11 @@ fn place<'a>(
         Some((configuration, repository)) => (Some(configuration), Some(repository)),
         None => (existing.configuration.clone(), existing.repository.clone()),
     };
-    let mut assign = |known: Option<ObjectKey>, kind, namespace: &str| match known {
-        Some(key) => {
-            names.claim(&key, identity);
-            key
-        }
-        None => names.assign(kind, namespace, identity),
-    };
-    let repository = assign(repository, Kind::Repository, &resolved.repository_namespace);
-    let configuration = assign(configuration, Kind::BackupConfiguration, &resolved.configuration_namespace);
+    let (repository, configuration) = names.pair(
+        (repository, &resolved.repository_namespace),
+        (configuration, &resolved.configuration_namespace),
+        identity,
+    );
     Outcome::Wanted(Box::new(Wanted { target, blueprint, resolved, repository, configuration, existing, adopts }))
 }
 
@@ -154,7 +150,7 @@ fn rival(world: &World, target: &TargetKey, resolved: &resolve::Resolved) -> Riv
     let Some(repository) = repository_of(other, &spec) else { return taken(" without a Repository") };
     let address = world
         .live(&repository)
-        .and_then(|live| Address::of(&live.spec()["backend"], &repository.namespace).ok());
+        .and_then(|repository| Address::of(&repository.spec()["backend"], &other.namespace).ok());
     let place = address.as_ref().map_or_else(|| "an unknown place".to_owned(), Address::to_string);
     if address.as_ref() != Some(&resolved.address) {
         return taken(&format!(" to {place}, not to {}", resolved.address));

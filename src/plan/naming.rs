@@ -36,11 +36,54 @@ impl Names {
         for key in world.desired.documents.keys() {
             holders.insert(key.clone(), Holder::Document);
         }
+        // Both halves of a pair have one name, so the name of one that is not seen is not free either.
+        let twins: Vec<(ObjectKey, Holder)> = holders
+            .iter()
+            .filter(|(_, holder)| matches!(holder, Holder::Generated(_)))
+            .filter_map(|(key, holder)| Some((twin(key)?, holder.clone())))
+            .collect();
+        for (key, holder) in twins {
+            holders.entry(key).or_insert(holder);
+        }
         Self { holders }
     }
 
+    /// Keys of a Repository and its configuration. A half that is missing takes the name of the half that exists, so
+    /// that a view that lacks one half leads to the name that it has, and never to a second one.
+    pub(super) fn pair(
+        &mut self,
+        (repository, repository_namespace): (Option<ObjectKey>, &str),
+        (configuration, configuration_namespace): (Option<ObjectKey>, &str),
+        identity: &Identity,
+    ) -> (ObjectKey, ObjectKey) {
+        for known in repository.iter().chain(&configuration) {
+            self.claim(known, identity);
+        }
+        let repository = repository
+            .or_else(|| self.beside(configuration.as_ref()?, Kind::Repository, repository_namespace, identity))
+            .unwrap_or_else(|| self.assign(Kind::Repository, repository_namespace, identity));
+        let configuration = configuration
+            .or_else(|| self.beside(&repository, Kind::BackupConfiguration, configuration_namespace, identity))
+            .unwrap_or_else(|| self.assign(Kind::BackupConfiguration, configuration_namespace, identity));
+        (repository, configuration)
+    }
+
+    /// The name of the other half, unless another identity has it; in another namespace names are formed otherwise.
+    fn beside(&mut self, half: &ObjectKey, kind: Kind, namespace: &str, identity: &Identity) -> Option<ObjectKey> {
+        let key = ObjectKey::new(kind, namespace, &half.name);
+        let free = match self.holders.get(&key) {
+            Some(Holder::Generated(holder)) => holder == identity,
+            Some(Holder::Document) => false,
+            Some(Holder::Foreign) | None => true,
+        };
+        (free && half.namespace == namespace).then(|| {
+            self.claim(&key, identity);
+            key
+        })
+    }
+
     /// The key for one object of an identity that has none yet, and claims it.
-    pub(super) fn assign(&mut self, kind: Kind, namespace: &str, identity: &Identity) -> ObjectKey {
+    fn assign(&mut self, kind: Kind, namespace: &str, identity: &Identity) -> ObjectKey {
         let (target, blueprint) = identity;
         let plain = plain(target, namespace);
         let first = ObjectKey::new(kind, namespace, &limited(&plain, NAME_LENGTH_MAX));
@@ -63,11 +106,21 @@ impl Names {
         key
     }
 
-    pub(super) fn claim(&mut self, key: &ObjectKey, identity: &Identity) {
+    fn claim(&mut self, key: &ObjectKey, identity: &Identity) {
         if self.holders.get(key) != Some(&Holder::Foreign) {
             self.holders.insert(key.clone(), Holder::Generated(identity.clone()));
         }
     }
+}
+
+/// The key of the other half of a pair, if it has one name with this.
+fn twin(key: &ObjectKey) -> Option<ObjectKey> {
+    let kind = match key.kind {
+        Kind::Repository => Kind::BackupConfiguration,
+        Kind::BackupConfiguration => Kind::Repository,
+        Kind::Function | Kind::Task | Kind::BackupBatch => return None,
+    };
+    Some(ObjectKey::new(kind, &key.namespace, &key.name))
 }
 
 /// `<kind>-<name>`, with the target's namespace in front for what lives outside it.

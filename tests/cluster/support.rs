@@ -11,7 +11,7 @@ use holdfast::model::finding::ReasonCode;
 use holdfast::model::keys;
 use holdfast::model::object::{Kind, ObjectKey};
 use holdfast::model::plan::{Action, Group, Plan, Reason, Step};
-use holdfast::model::tree::InputsHash;
+use holdfast::model::tree::{InputPaths, TreeBuilder};
 use jiff::Timestamp;
 use kube::Api;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
@@ -160,7 +160,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
     Plan {
         now: Timestamp::now(),
         revision: None,
-        inputs: InputsHash::default(),
+        inputs: TreeBuilder::new(InputPaths::parse::<&str>(&[]).unwrap()).finish(None).unwrap().inputs,
         incomplete: Vec::new(),
         steps,
         refusals: Vec::new(),

@@ -2,8 +2,13 @@
 
 mod corpus;
 mod cron;
+mod yaml_hostile;
+mod yaml_places;
+mod yaml_positions;
+mod yaml_scalars;
 mod docs;
 mod golden;
+mod scenarios;
 mod schema;
 mod tidy;
 mod world;
