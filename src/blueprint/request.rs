@@ -84,7 +84,10 @@ fn places(annotations: &BTreeMap<String, String>) -> Result<(Vec<String>, Vec<Mo
     let missing: Vec<&str> =
         [keys::TARGET_PATHS, keys::VOLUME_MOUNTS].into_iter().filter(|key| !annotations.contains_key(*key)).collect();
     if !missing.is_empty() {
-        let message = format!("annotation {} is missing: a workload names the paths to back up and the volumes that hold them", missing.join(" and "));
+        let message = format!(
+            "annotation {} is missing: a workload names the paths to back up and the volumes that hold them",
+            missing.join(" and ")
+        );
         return Err(Fault::new(RefusalCode::IncompleteAnnotations, message));
     }
     let paths = list(annotations, keys::TARGET_PATHS)?;
@@ -124,10 +127,15 @@ fn mount(entry: &str) -> Result<Mount, Fault> {
     let mut parts = entry.split(':');
     let (volume, path, sub_path) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
     let Some(path) = path.filter(|_| !volume.is_empty() && parts.next().is_none()) else {
-        return Err(bad(keys::VOLUME_MOUNTS, format!("{} is not volume:mountPath or volume:mountPath:subPath", quoted(entry))));
+        return Err(bad(
+            keys::VOLUME_MOUNTS,
+            format!("{} is not volume:mountPath or volume:mountPath:subPath", quoted(entry)),
+        ));
     };
     absolute(keys::VOLUME_MOUNTS, path)?;
-    if let Some(sub) = sub_path.filter(|sub| sub.is_empty() || sub.starts_with('/') || sub.split('/').any(|s| s == "..")) {
+    if let Some(sub) =
+        sub_path.filter(|sub| sub.is_empty() || sub.starts_with('/') || sub.split('/').any(|s| s == ".."))
+    {
         return Err(bad(keys::VOLUME_MOUNTS, format!("{} is not a relative subPath without `..`", quoted(sub))));
     }
     Ok(Mount { volume: volume.to_owned(), path: path.to_owned(), sub_path: sub_path.map(str::to_owned) })

@@ -66,10 +66,8 @@ pub fn resolve(
         message: format!("blueprint {}: spec.backend.{error}", blueprint.name),
     };
     address::check_segments(&backend).map_err(faulty_backend)?;
-    let address = Address::of(&backend, &repository_namespace).map_err(|error| Fault {
-        code: RefusalCode::InvalidResult,
-        ..faulty_backend(error)
-    })?;
+    let address = Address::of(&backend, &repository_namespace)
+        .map_err(|error| Fault { code: RefusalCode::InvalidResult, ..faulty_backend(error) })?;
     let (schedule, schedule_annotation) = schedule(blueprint, &filled, request)?;
     let mut configuration_spec = Map::new();
     for field in COPIED {
@@ -121,8 +119,8 @@ fn fill_text(blueprint: &Blueprint, text: &str, pointer: &str, variables: &Varia
     let at = blueprint.places.get(pointer).cloned().or_else(|| blueprint.at.clone());
     let field = format!("blueprint {}: spec{}", blueprint.name, pointer.replace('/', "."));
     let fault = |code, message: String| Fault { code, at: at.clone(), message: format!("{field}: {message}") };
-    let used = substitution::variables(text)
-        .map_err(|error| fault(RefusalCode::UnresolvedVariable, error.to_string()))?;
+    let used =
+        substitution::variables(text).map_err(|error| fault(RefusalCode::UnresolvedVariable, error.to_string()))?;
     let free = used.into_iter().find(|name| variables.get(*name).is_some_and(|variable| variable.free));
     if let Some(name) = free.filter(|_| is_guarded(pointer)) {
         let message = format!("variable {name} is chosen by the target's owner and is not allowed here");
@@ -142,11 +140,7 @@ fn namespace<'v>(filled: &'v Value, field: &str) -> Result<Option<&'v str>, Faul
     }
 }
 
-fn schedule(
-    blueprint: &Blueprint,
-    filled: &Value,
-    request: &Request,
-) -> Result<(String, Option<&'static str>), Fault> {
+fn schedule(blueprint: &Blueprint, filled: &Value, request: &Request) -> Result<(String, Option<&'static str>), Fault> {
     if let Some(schedule) = &request.schedule {
         return Ok((schedule.clone(), Some(keys::SCHEDULE)));
     }

@@ -92,7 +92,10 @@ pub(super) fn of_target(annotations: &BTreeMap<String, String>) -> Result<BTreeM
         if BUILT_IN.contains(&name) || name.starts_with("TARGET_") {
             return fault("would shadow a variable that Holdfast sets".to_owned());
         }
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || name.starts_with(|c: char| c.is_ascii_digit()) {
+        if name.is_empty()
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            || name.starts_with(|c: char| c.is_ascii_digit())
+        {
             return fault("does not end in a variable name: letters, digits and `_`".to_owned());
         }
         if !is_sound(value) {
@@ -104,7 +107,8 @@ pub(super) fn of_target(annotations: &BTreeMap<String, String>) -> Result<BTreeM
         own.insert(name.to_owned(), value.clone());
     }
     if own.len() > ENTRIES_MAX {
-        let message = format!("annotation {} occurs {} times; {ENTRIES_MAX} are the most", keys::VARIABLE_PREFIX, own.len());
+        let message =
+            format!("annotation {} occurs {} times; {ENTRIES_MAX} are the most", keys::VARIABLE_PREFIX, own.len());
         return Err(Fault::new(RefusalCode::BadVariable, message));
     }
     Ok(own)

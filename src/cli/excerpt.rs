@@ -23,12 +23,8 @@ impl Excerpts {
         let line = text.lines().nth(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
         let column = usize::try_from(place.column).ok()?.saturating_sub(1);
         let start = column.saturating_sub(SHOWN_CHARS_MAX / 2);
-        let shown: String = line
-            .chars()
-            .skip(start)
-            .take(SHOWN_CHARS_MAX)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let shown: String =
+            line.chars().skip(start).take(SHOWN_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
         let number = place.line.to_string();
         let margin = " ".repeat(number.len());
         let caret = " ".repeat(column - start);

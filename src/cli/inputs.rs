@@ -18,10 +18,15 @@ pub(super) fn cluster(path: &Path) -> anyhow::Result<Observed> {
     let shown = path.display();
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().take(CLUSTER_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
+        std::io::stdin()
+            .take(CLUSTER_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
     } else {
         let file = std::fs::File::open(path).with_context(|| format!("cannot open the cluster file {shown}"))?;
-        file.take(CLUSTER_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {shown}"))?;
+        file.take(CLUSTER_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("cannot read {shown}"))?;
     }
     if bytes.len() > CLUSTER_BYTES_MAX {
         bail!("{shown} is over {} MiB", CLUSTER_BYTES_MAX >> 20);

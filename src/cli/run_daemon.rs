@@ -78,7 +78,9 @@ fn settings(args: &DaemonArgs) -> anyhow::Result<Settings> {
 fn status(args: &DaemonArgs, source: &SourceSettings, cluster_name: &str) -> anyhow::Result<StatusSettings> {
     let branch = args.status_branch.clone().unwrap_or_else(|| format!("holdfast/{cluster_name}"));
     if branch == "holdfast" {
-        bail!("a branch named holdfast would be in the way of all branches holdfast/<cluster>: give another --status-branch");
+        bail!(
+            "a branch named holdfast would be in the way of all branches holdfast/<cluster>: give another --status-branch"
+        );
     }
     let repository = match endpoint(&args.source, args.status_url.as_deref())? {
         Some(endpoint) => endpoint,
@@ -86,7 +88,9 @@ fn status(args: &DaemonArgs, source: &SourceSettings, cluster_name: &str) -> any
     };
     let same = repository.url.is_same_repository(&source.endpoint.url);
     if same && source.reference.as_deref() == Some(branch.as_str()) {
-        bail!("the status branch {branch} is the branch that the documents are read from: every status would be a new source");
+        bail!(
+            "the status branch {branch} is the branch that the documents are read from: every status would be a new source"
+        );
     }
     Ok(StatusSettings { repository, branch, take_over: args.take_over.clone() })
 }

@@ -31,7 +31,8 @@ pub fn delay(class: FailureClass, attempts: u32, key: &str) -> SignedDuration {
         // Waits for a change, which ends the wait; the full pass is the net below.
         FailureClass::Invalid | FailureClass::Denied => LONGEST,
         FailureClass::Conflict | FailureClass::Transient => {
-            let doubled = FIRST.saturating_mul(1_i32.checked_shl(attempts.saturating_sub(1).min(20)).unwrap_or(i32::MAX));
+            let doubled =
+                FIRST.saturating_mul(1_i32.checked_shl(attempts.saturating_sub(1).min(20)).unwrap_or(i32::MAX));
             let capped = doubled.min(LONGEST);
             // Half to whole of the wait, so that many keys that failed together do not come back together.
             let share = i64::from_str_radix(&hash_hex(&format!("{key} {attempts}"), 4), 16).unwrap_or(0);

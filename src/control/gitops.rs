@@ -84,7 +84,9 @@ pub enum Effect {
     Probe,
     Read,
     /// Observe, plan, apply. Groups in backoff are left out.
-    Pass { withheld: BTreeSet<Group> },
+    Pass {
+        withheld: BTreeSet<Group>,
+    },
     /// Look at the tip of the status branch as the server has it, and write what it does not say.
     Record,
 }
@@ -308,7 +310,8 @@ impl Gitops {
 
     /// Ends the waits that are over; what still waits is left out of the pass.
     fn withhold(&mut self, now: Timestamp) -> BTreeSet<Group> {
-        let (waiting, over) = std::mem::take(&mut self.backoff).into_iter().partition(|(_, failing)| failing.until > now);
+        let (waiting, over) =
+            std::mem::take(&mut self.backoff).into_iter().partition(|(_, failing)| failing.until > now);
         self.backoff = waiting;
         self.retried = over;
         self.backoff.keys().cloned().collect()

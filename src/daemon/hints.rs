@@ -58,7 +58,8 @@ fn watched(settings: &Settings) -> Vec<(PathBuf, RecursiveMode)> {
             watched.push((heads, RecursiveMode::Recursive));
         }
     }
-    if let Some(credentials) = settings.source.endpoint.credentials.as_deref().filter(|folder: &&Path| folder.is_dir()) {
+    if let Some(credentials) = settings.source.endpoint.credentials.as_deref().filter(|folder: &&Path| folder.is_dir())
+    {
         watched.push((credentials.to_owned(), RecursiveMode::NonRecursive));
     }
     watched

@@ -121,7 +121,12 @@ fn follow(shared: &Arc<Shared>, events: &mpsc::Sender<Event>, tasks: &mut JoinSe
         let mut role = shared.leader.subscribe();
         loop {
             let leader = *role.borrow_and_update();
-            tracing::info!(leader, identity = shared.leader.identity(), "{}", if leader { "writes from now on" } else { "follows" });
+            tracing::info!(
+                leader,
+                identity = shared.leader.identity(),
+                "{}",
+                if leader { "writes from now on" } else { "follows" }
+            );
             shared.metrics.leader(leader);
             if leader {
                 shared.pass.begin(&shared).await;
@@ -154,7 +159,8 @@ async fn drive(
                 events.send(event).await.ok();
             });
         }
-        let sleep = state.wake_at().map_or(SLEEP_MAX, |at| at.duration_since(now)).clamp(SignedDuration::ZERO, SLEEP_MAX);
+        let sleep =
+            state.wake_at().map_or(SLEEP_MAX, |at| at.duration_since(now)).clamp(SignedDuration::ZERO, SLEEP_MAX);
         tokio::select! {
             name = &mut signal => {
                 tracing::info!("{name}: ending");
@@ -212,7 +218,8 @@ impl Shared {
 /// Waits for SIGTERM or SIGINT and names it.
 async fn ended() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

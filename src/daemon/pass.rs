@@ -138,24 +138,30 @@ fn abouts(plan: &Plan, observed: &Observed) -> Abouts {
     let named = plan.refusals.iter().filter_map(|refusal| refusal.target.as_ref());
     for key in named.chain(plan.steps.iter().filter_map(|step| step.reason.target.as_ref())) {
         if let Some(target) = observed.targets.get(key) {
-            abouts.targets.insert(key.to_string(), About {
-                api_version: key.kind.api_version().to_owned(),
-                kind: key.kind.as_str().to_owned(),
-                namespace: key.namespace.clone(),
-                name: key.name.clone(),
-                uid: target.uid.clone(),
-            });
+            abouts.targets.insert(
+                key.to_string(),
+                About {
+                    api_version: key.kind.api_version().to_owned(),
+                    kind: key.kind.as_str().to_owned(),
+                    namespace: key.namespace.clone(),
+                    name: key.name.clone(),
+                    uid: target.uid.clone(),
+                },
+            );
         }
     }
     for step in &plan.steps {
         if let Some(live) = observed.objects.get(&step.object) {
-            abouts.objects.insert(step.object.clone(), About {
-                api_version: step.object.kind.api_version().to_owned(),
-                kind: step.object.kind.as_str().to_owned(),
-                namespace: step.object.namespace.clone(),
-                name: step.object.name.clone(),
-                uid: live.uid.clone(),
-            });
+            abouts.objects.insert(
+                step.object.clone(),
+                About {
+                    api_version: step.object.kind.api_version().to_owned(),
+                    kind: step.object.kind.as_str().to_owned(),
+                    namespace: step.object.namespace.clone(),
+                    name: step.object.name.clone(),
+                    uid: live.uid.clone(),
+                },
+            );
         }
     }
     abouts

@@ -158,7 +158,11 @@ impl State {
         match branch.commit(known.tip.as_ref(), &changes, &text).map_err(failure)? {
             Pushed::Done(tip) => {
                 tracing::info!(commit = tip.commit(), files = changes.len(), "wrote the status branch");
-                known.files = files.iter().map(|(path, bytes)| (path.clone(), blob_id(bytes))).chain(foreign(known, files)).collect();
+                known.files = files
+                    .iter()
+                    .map(|(path, bytes)| (path.clone(), blob_id(bytes)))
+                    .chain(foreign(known, files))
+                    .collect();
                 known.tip = Some(tip);
                 self.memory = Some(memory);
                 Ok(())
@@ -173,7 +177,9 @@ impl State {
             }
             Pushed::Rejected(Rejection::Refused { message }) => Err(RecordFailure {
                 class: FailureClass::Denied,
-                message: format!("the server refuses the status branch: {message}: check its protection rules and our rights"),
+                message: format!(
+                    "the server refuses the status branch: {message}: check its protection rules and our rights"
+                ),
             }),
             Pushed::Unclear(error) => Err(transient(format!("the answer to the push was lost: {error}"))),
         }
@@ -186,7 +192,13 @@ fn foreign(known: &Known, files: &Files) -> Vec<(String, String)> {
     theirs.map(|(path, id)| (path.clone(), id.clone())).collect()
 }
 
-fn input<'a>(shared: &'a Shared, outcome: &'a Outcome, observed: &'a Observed, uid: &'a str, now: Timestamp) -> Input<'a> {
+fn input<'a>(
+    shared: &'a Shared,
+    outcome: &'a Outcome,
+    observed: &'a Observed,
+    uid: &'a str,
+    now: Timestamp,
+) -> Input<'a> {
     let settings = &shared.settings;
     Input {
         cluster_name: &settings.cluster_name,
@@ -206,13 +218,15 @@ fn input<'a>(shared: &'a Shared, outcome: &'a Outcome, observed: &'a Observed, u
 
 fn check_owner(theirs: Option<&ClusterFile>, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
     match theirs {
-        Some(file) if file.cluster.uid != uid && status.take_over.as_deref() != Some(&file.cluster.uid) => Err(RecordFailure {
-            class: FailureClass::Invalid,
-            message: format!(
-                "branch {} belongs to cluster {} ({}): give this cluster another --cluster-name, or take the branch over with --take-over {}",
-                status.branch, file.cluster.name, file.cluster.uid, file.cluster.uid
-            ),
-        }),
+        Some(file) if file.cluster.uid != uid && status.take_over.as_deref() != Some(&file.cluster.uid) => {
+            Err(RecordFailure {
+                class: FailureClass::Invalid,
+                message: format!(
+                    "branch {} belongs to cluster {} ({}): give this cluster another --cluster-name, or take the branch over with --take-over {}",
+                    status.branch, file.cluster.name, file.cluster.uid, file.cluster.uid
+                ),
+            })
+        }
         Some(_) | None => Ok(()),
     }
 }

@@ -87,7 +87,11 @@ impl Metrics {
         registry.register("source_failures", "Failed looks at the source in a row", source_failures.clone());
         registry.register("source_read_timestamp_seconds", "When the source was last read", source_read.clone());
         registry.register("status_failures", "Failed writes of the status branch in a row", status_failures.clone());
-        registry.register("status_written_timestamp_seconds", "When the status branch was last as it shall be", status_written.clone());
+        registry.register(
+            "status_written_timestamp_seconds",
+            "When the status branch was last as it shall be",
+            status_written.clone(),
+        );
         registry.register("targets", "Targets that ask for a backup", targets.clone());
         registry.register("held_documents", "Documents and files in Git that are held back", held.clone());
         registry.register("warnings", "Warnings of the last plan", warnings.clone());

@@ -20,11 +20,18 @@ pub enum StepResult {
     Done,
     /// The server found nothing to change.
     Unchanged,
-    Failed { class: FailureClass, message: String },
+    Failed {
+        class: FailureClass,
+        message: String,
+    },
     /// No answer: it may have happened. Observe again before anything depends on it.
-    Unknown { message: String },
+    Unknown {
+        message: String,
+    },
     /// Not tried, because an earlier step of its group did not succeed, or the pass was ended.
-    Skipped { because: String },
+    Skipped {
+        because: String,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

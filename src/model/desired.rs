@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::acknowledge;
 pub use super::document::Described;
 use super::document::{Document, Fault, Reader};
-use super::acknowledge;
 use super::finding::{HeldCode, WarningCode};
 use super::json::text;
 use super::keys;
@@ -102,7 +102,9 @@ pub struct HeldSource {
 /// A whole-source limit: the last good source stays in force.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
-    #[error("{path} is document number {count}; a source may hold {DOCUMENTS_MAX}: split the source or narrow --git-path")]
+    #[error(
+        "{path} is document number {count}; a source may hold {DOCUMENTS_MAX}: split the source or narrow --git-path"
+    )]
     TooManyDocuments { path: String, count: usize },
 }
 

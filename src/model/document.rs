@@ -19,10 +19,23 @@ use crate::yaml;
 
 /// A sound document.
 pub(super) enum Document {
-    Blueprint { name: String, spec: Value, places: BTreeMap<String, Place>, metadata: Value },
-    Object { key: ObjectKey, manifest: Value, metadata: Value },
-    Policy { name: String },
-    Request { name: String },
+    Blueprint {
+        name: String,
+        spec: Value,
+        places: BTreeMap<String, Place>,
+        metadata: Value,
+    },
+    Object {
+        key: ObjectKey,
+        manifest: Value,
+        metadata: Value,
+    },
+    Policy {
+        name: String,
+    },
+    Request {
+        name: String,
+    },
     /// Of no kind that Git input has.
     Ignored,
 }
@@ -131,7 +144,8 @@ impl Reader<'_> {
             return fault(HeldCode::MissingName, at, "metadata.name is required".to_owned());
         }
         if !is_subdomain(name) {
-            let message = format!("metadata.name {name:?} is not a DNS subdomain: lower-case letters, digits, `-` and `.`");
+            let message =
+                format!("metadata.name {name:?} is not a DNS subdomain: lower-case letters, digits, `-` and `.`");
             return fault(HeldCode::BadName, "/metadata/name", message);
         }
         match crd.scope {
@@ -169,7 +183,12 @@ impl Reader<'_> {
                 IssueKind::UnknownField => {
                     unknown = true;
                     let at = Some(self.place(&issue.pointer));
-                    self.warnings.push(Warning { code: WarningCode::UnknownField, at, object: None, message: issue.message });
+                    self.warnings.push(Warning {
+                        code: WarningCode::UnknownField,
+                        at,
+                        object: None,
+                        message: issue.message,
+                    });
                 }
                 IssueKind::WrongType
                 | IssueKind::NotInEnum
@@ -189,7 +208,8 @@ impl Reader<'_> {
     }
 
     fn schedule(&self, spec: &Value) -> Result<(), Fault> {
-        let Some(schedule) = text(spec, "schedule").filter(|text| !text.is_empty() && !substitution::is_template(text)) else {
+        let Some(schedule) = text(spec, "schedule").filter(|text| !text.is_empty() && !substitution::is_template(text))
+        else {
             return Ok(());
         };
         let Err(error) = Schedule::parse(schedule) else { return Ok(()) };
@@ -238,7 +258,8 @@ impl Reader<'_> {
     }
 
     fn kept(&mut self, metadata: &Value, field: &str) -> Map<String, Value> {
-        let reserved = [keys::ACKNOWLEDGE, keys::TARGET, keys::BLUEPRINT, keys::SOURCE, keys::MISSING_SINCE, keys::UNDONE];
+        let reserved =
+            [keys::ACKNOWLEDGE, keys::TARGET, keys::BLUEPRINT, keys::SOURCE, keys::MISSING_SINCE, keys::UNDONE];
         let mut kept = Map::new();
         for (key, value) in metadata.get(field).and_then(Value::as_object).into_iter().flatten() {
             if keys::is_tracking(key) || (reserved.contains(&key.as_str()) && key != keys::ACKNOWLEDGE) {

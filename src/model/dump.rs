@@ -29,7 +29,9 @@ fn take(document: &Value, observed: &mut Observed, cut: &mut BTreeSet<Watched>) 
         observed.upsert(document);
         return;
     };
-    if let Some(token) = document.pointer("/metadata/continue").and_then(Value::as_str).filter(|token| !token.is_empty()) {
+    if let Some(token) =
+        document.pointer("/metadata/continue").and_then(Value::as_str).filter(|token| !token.is_empty())
+    {
         cut.extend(cut_kinds(token, items));
     }
     for item in items {
@@ -39,7 +41,8 @@ fn take(document: &Value, observed: &mut Observed, cut: &mut BTreeSet<Watched>) 
 
 /// What an incomplete List was about: our own dump says it, else its items do, else it may be anything.
 fn cut_kinds(token: &str, items: &[Value]) -> Vec<Watched> {
-    let named = Watched::all().find(|watched| token.starts_with(&format!("{}/{} ", watched.api_version(), watched.kind())));
+    let named =
+        Watched::all().find(|watched| token.starts_with(&format!("{}/{} ", watched.api_version(), watched.kind())));
     if let Some(watched) = named {
         return vec![watched];
     }

@@ -179,7 +179,11 @@ impl Observed {
             }
             Watched::Blueprint => {
                 let spec = object.get("spec").cloned().unwrap_or_default();
-                changed(&mut self.blueprints, name.to_owned(), LiveBlueprint { spec, annotations: strings(metadata, "annotations") })
+                changed(
+                    &mut self.blueprints,
+                    name.to_owned(),
+                    LiveBlueprint { spec, annotations: strings(metadata, "annotations") },
+                )
             }
             Watched::Target(kind) => {
                 let key = TargetKey { namespace: namespace.to_owned(), kind, name: name.to_owned() };
@@ -209,8 +213,7 @@ impl Observed {
 
     /// Keeps only the named objects of a collection: what a fresh list did not bring is gone.
     pub fn retain(&mut self, watched: Watched, listed: &BTreeSet<(String, String)>) -> bool {
-        let gone: Vec<(String, String)> =
-            self.keys_of(watched).filter(|key| !listed.contains(key)).collect();
+        let gone: Vec<(String, String)> = self.keys_of(watched).filter(|key| !listed.contains(key)).collect();
         for (namespace, name) in &gone {
             self.remove(watched, namespace, name);
         }
@@ -222,10 +225,16 @@ impl Observed {
             Watched::Namespace => Box::new(self.namespaces.keys().map(|name| (String::new(), name.clone()))),
             Watched::Blueprint => Box::new(self.blueprints.keys().map(|name| (String::new(), name.clone()))),
             Watched::Target(kind) => Box::new(
-                self.targets.keys().filter(move |key| key.kind == kind).map(|key| (key.namespace.clone(), key.name.clone())),
+                self.targets
+                    .keys()
+                    .filter(move |key| key.kind == kind)
+                    .map(|key| (key.namespace.clone(), key.name.clone())),
             ),
             Watched::Managed(kind) => Box::new(
-                self.objects.keys().filter(move |key| key.kind == kind).map(|key| (key.namespace.clone(), key.name.clone())),
+                self.objects
+                    .keys()
+                    .filter(move |key| key.kind == kind)
+                    .map(|key| (key.namespace.clone(), key.name.clone())),
             ),
         }
     }

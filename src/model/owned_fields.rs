@@ -98,7 +98,8 @@ fn within(pointer: &str, parent: &str) -> bool {
 /// Pointers of the leaves of a `fieldsV1`; a list's items (`k:`, `v:`, `i:`) make the list itself the leaf.
 fn leaves(fields: &Value, pointer: &str, visit: &mut impl FnMut(&str)) {
     let Some(children) = fields.as_object() else { return };
-    let mut named = children.iter().filter_map(|(key, child)| key.strip_prefix("f:").map(|name| (name, child))).peekable();
+    let mut named =
+        children.iter().filter_map(|(key, child)| key.strip_prefix("f:").map(|name| (name, child))).peekable();
     if named.peek().is_none() {
         if !pointer.is_empty() {
             visit(pointer);

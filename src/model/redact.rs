@@ -46,7 +46,10 @@ mod tests {
 
     #[test]
     fn user_info_goes_and_the_rest_stays() {
-        assert_eq!(text("rest:https://u:p@host:8000/a@b?x, http://p@[::1]"), "rest:https://***@host:8000/a@b?x, http://***@[::1]");
+        assert_eq!(
+            text("rest:https://u:p@host:8000/a@b?x, http://p@[::1]"),
+            "rest:https://***@host:8000/a@b?x, http://***@[::1]"
+        );
         for plain in ["", "a@b", "https://host/a@b", "://", "x://", "//u:p@h"] {
             assert_eq!(text(plain), plain);
         }

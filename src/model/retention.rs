@@ -65,8 +65,15 @@ mod tests {
         ] {
             assert_eq!(weakened(&from, &to).len(), 1, "{to}");
         }
-        assert_eq!(weakened(&json!({"name": "p", "prune": true}), &json!({"name": "p", "keepLast": 99, "prune": true})).len(), 1);
-        assert_eq!(weakened(&json!({"keepLast": 5, "dryRun": true, "prune": true}), &json!({"keepLast": 5, "prune": true})).len(), 1);
+        assert_eq!(
+            weakened(&json!({"name": "p", "prune": true}), &json!({"name": "p", "keepLast": 99, "prune": true})).len(),
+            1
+        );
+        assert_eq!(
+            weakened(&json!({"keepLast": 5, "dryRun": true, "prune": true}), &json!({"keepLast": 5, "prune": true}))
+                .len(),
+            1
+        );
     }
 
     #[test]

@@ -7,7 +7,9 @@ use thiserror::Error;
 pub enum Error {
     #[error("`${{` is never closed; write `$$` for a literal dollar sign")]
     Unclosed { column: usize },
-    #[error("`{name}` is not a variable name; the forms are ${{V}}, ${{V:=default}}, ${{V=default}} and ${{V:-default}}")]
+    #[error(
+        "`{name}` is not a variable name; the forms are ${{V}}, ${{V:=default}}, ${{V=default}} and ${{V:-default}}"
+    )]
     BadName { name: String, column: usize },
     #[error("variable {name} has no value here; give it a default with ${{{name}:=default}}")]
     Unresolved { name: String, column: usize },

@@ -172,7 +172,14 @@ fn step(key: &ObjectKey, cause: Cause, message: String, action: Action) -> Step 
         (Some(target), Some(blueprint)) => Group::Generated { target: target.clone(), blueprint: blueprint.clone() },
         _ => Group::Document(key.clone()),
     };
-    let reason = Reason { code: cause.code, at: None, blueprint: cause.blueprint, target: cause.target, annotation: None, message };
+    let reason = Reason {
+        code: cause.code,
+        at: None,
+        blueprint: cause.blueprint,
+        target: cause.target,
+        annotation: None,
+        message,
+    };
     Step { object: key.clone(), group, reason, action }
 }
 
@@ -202,7 +209,8 @@ fn manifest_in_force(key: &ObjectKey, live: &Live) -> Value {
         } else {
             let token = |rest: &str| crate::model::json::token(rest);
             let label = pointer.strip_prefix("/metadata/labels/").and_then(|rest| live.labels.get(&token(rest)));
-            let annotation = pointer.strip_prefix("/metadata/annotations/").and_then(|rest| live.annotations.get(&token(rest)));
+            let annotation =
+                pointer.strip_prefix("/metadata/annotations/").and_then(|rest| live.annotations.get(&token(rest)));
             label.or(annotation).map(|text| Value::String(text.clone()))
         };
         if let Some(value) = value {

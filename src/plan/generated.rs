@@ -160,7 +160,10 @@ fn rival(world: &World, target: &TargetKey, resolved: &resolve::Resolved) -> Riv
         return Rival::Adopt(other.clone(), repository);
     }
     let schedule = text(&spec, "schedule").unwrap_or("none");
-    taken(&format!(" to the same place, schedule {schedule:?} against {:?} (--adopt=stash takes it over)", resolved.schedule))
+    taken(&format!(
+        " to the same place, schedule {schedule:?} against {:?} (--adopt=stash takes it over)",
+        resolved.schedule
+    ))
 }
 
 /// Turns a pair into steps; both objects stand or fall together.
@@ -256,7 +259,8 @@ fn renamed(world: &World, one: &Wanted) -> Option<Danger> {
     if one.existing.configuration.is_some() || one.existing.repository.is_some() || one.adopts {
         return None;
     }
-    let asked = world.observed.targets.get(&one.target).and_then(|target| request::blueprints(&target.annotations))?.ok()?;
+    let asked =
+        world.observed.targets.get(&one.target).and_then(|target| request::blueprints(&target.annotations))?.ok()?;
     let (identity, existing) = world
         .existing
         .range((one.target.clone(), String::new())..)
@@ -288,7 +292,8 @@ fn misfit(key: &ObjectKey, manifest: &serde_json::Value, one: &Wanted) -> Option
         | schema::IssueKind::Format
         | schema::IssueKind::OutOfRange => true,
     })?;
-    let message = format!("blueprint {} gives a {} that does not fit: {}", one.blueprint.name, key.kind.as_str(), issue.message);
+    let message =
+        format!("blueprint {} gives a {} that does not fit: {}", one.blueprint.name, key.kind.as_str(), issue.message);
     Some(Fault::new(RefusalCode::InvalidResult, message))
 }
 
@@ -302,17 +307,24 @@ fn step(one: &Wanted, key: &ObjectKey, action: Action, why: &Why) -> Step {
     });
     let (code, message) = match why {
         Why::New => (ReasonCode::TargetAnnotated, format!("{spoken} asks for blueprint {blueprint} ({place})")),
-        Why::Adopted => (ReasonCode::Adopted, format!("{} is taken over for {spoken}, blueprint {blueprint} ({place})", key.short())),
+        Why::Adopted => (
+            ReasonCode::Adopted,
+            format!("{} is taken over for {spoken}, blueprint {blueprint} ({place})", key.short()),
+        ),
         Why::Changed(fields) => match by_annotation {
             Some(annotation) => (
                 ReasonCode::TargetAnnotated,
                 format!("{}: annotation {annotation} of {spoken} overrides blueprint {blueprint}", dotted(fields)),
             ),
-            None => (ReasonCode::TargetAnnotated, format!("{}: blueprint {blueprint} ({place}) or {spoken} changed", dotted(fields))),
+            None => (
+                ReasonCode::TargetAnnotated,
+                format!("{}: blueprint {blueprint} ({place}) or {spoken} changed", dotted(fields)),
+            ),
         },
-        Why::Drifted { manager, fields } => {
-            (ReasonCode::Drift, format!("{manager} changed {}, which blueprint {blueprint} ({place}) sets: it is set back", dotted(fields)))
-        }
+        Why::Drifted { manager, fields } => (
+            ReasonCode::Drift,
+            format!("{manager} changed {}, which blueprint {blueprint} ({place}) sets: it is set back", dotted(fields)),
+        ),
         Why::CauseBack => (ReasonCode::CauseBack, format!("{spoken} asks for blueprint {blueprint} again ({place})")),
     };
     Step {

@@ -21,8 +21,15 @@ pub(super) enum Verdict {
     Unchanged,
     /// It is being deleted; it is made anew once it is gone.
     Waiting,
-    Step { action: Action, why: Why, danger: Option<Danger> },
-    Refused { code: RefusalCode, message: String },
+    Step {
+        action: Action,
+        why: Why,
+        danger: Option<Danger>,
+    },
+    Refused {
+        code: RefusalCode,
+        message: String,
+    },
 }
 
 /// Why an object is written.
@@ -32,7 +39,10 @@ pub(super) enum Why {
     Adopted,
     /// Fields that Git now says otherwise.
     Changed(Vec<String>),
-    Drifted { manager: String, fields: Vec<String> },
+    Drifted {
+        manager: String,
+        fields: Vec<String>,
+    },
     CauseBack,
 }
 
@@ -100,7 +110,9 @@ fn create(world: &World, key: &ObjectKey, manifest: Value) -> Verdict {
             Some(namespace) if !namespace.terminating => {}
             known => {
                 let state = match known {
-                    Some(_) => "is being deleted: wait until it is gone and create it anew, or take out what asks for this",
+                    Some(_) => {
+                        "is being deleted: wait until it is gone and create it anew, or take out what asks for this"
+                    }
                     None => "does not exist: create it, or correct the name",
                 };
                 let message = format!("namespace {} {state}", key.namespace);
@@ -153,7 +165,10 @@ fn danger(key: &ObjectKey, manifest: &Value, live: &Live) -> Option<Danger> {
             let to = Address::of(&manifest["spec"]["backend"], &key.namespace).ok()?;
             (from != to).then(|| Danger {
                 code: RefusalCode::BackendMoved,
-                phrase: format!("Repository {} would move from {from} to {to}; the snapshots at {from} would be orphaned", key.short()),
+                phrase: format!(
+                    "Repository {} would move from {from} to {to}; the snapshots at {from} would be orphaned",
+                    key.short()
+                ),
                 fact: format!("move {key} {} {from} {to}", live.uid),
             })
         }
@@ -176,9 +191,7 @@ pub(super) fn dotted(fields: &[String]) -> String {
     let mut shown: Vec<String> = fields
         .iter()
         .take(SHOWN_MAX)
-        .map(|pointer| {
-            pointer.split('/').skip(1).map(crate::model::json::token).collect::<Vec<_>>().join(".")
-        })
+        .map(|pointer| pointer.split('/').skip(1).map(crate::model::json::token).collect::<Vec<_>>().join("."))
         .collect();
     if fields.len() > SHOWN_MAX {
         shown.push(format!("{} more", fields.len() - SHOWN_MAX));

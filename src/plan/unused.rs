@@ -26,15 +26,23 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
     }
     let used = used(world);
     for key in idle.into_iter().filter(|key| !used.contains(key)) {
-        let message = format!("nothing uses Repository {} any more; its snapshots stay until a person removes them", key.short());
-        draft.warnings.push(Warning { code: WarningCode::RepositoryUnused, at: None, object: Some(key.clone()), message });
+        let message =
+            format!("nothing uses Repository {} any more; its snapshots stay until a person removes them", key.short());
+        draft.warnings.push(Warning {
+            code: WarningCode::RepositoryUnused,
+            at: None,
+            object: Some(key.clone()),
+            message,
+        });
     }
 }
 
 fn used(world: &World) -> BTreeSet<ObjectKey> {
-    let configurations = world.observed.objects.iter().filter(|(key, live)| {
-        matches!(key.kind, Kind::BackupConfiguration | Kind::BackupBatch) && !live.deleting
-    });
+    let configurations = world
+        .observed
+        .objects
+        .iter()
+        .filter(|(key, live)| matches!(key.kind, Kind::BackupConfiguration | Kind::BackupBatch) && !live.deleting);
     let live = configurations.filter_map(|(key, live)| repository_of(key, &live.spec()));
     let documents = world.desired.documents.iter();
     live.chain(documents.filter_map(|(key, document)| repository_of(key, &document.manifest["spec"]))).collect()

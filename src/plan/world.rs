@@ -125,7 +125,10 @@ impl<'a> World<'a> {
     }
 
     fn held_blueprint(&self, name: &str) -> Option<&HeldSource> {
-        self.desired.held.iter().find(|held| matches!(&held.describes, Some(Described::Blueprint(held)) if held == name))
+        self.desired
+            .held
+            .iter()
+            .find(|held| matches!(&held.describes, Some(Described::Blueprint(held)) if held == name))
     }
 
     /// Digests that a person gave for something that `target` causes.

@@ -12,7 +12,8 @@ pub(super) fn line(text: &str) -> String {
             break;
         }
         // Direction overrides and their like could make a line read as another one.
-        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        let hidden =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
         out.push(if c.is_control() || hidden { ' ' } else { c });
     }
     out

@@ -38,5 +38,13 @@ fn row(file: &ClusterFile) -> [String; 7] {
         Some((reference, commit)) => format!("{reference}@{}", commit.get(..7).unwrap_or(commit)),
         None => applied.to_owned(),
     };
-    [file.cluster.name.clone(), count("targets"), count("waiting"), count("paused"), count("refused"), count("held"), applied]
+    [
+        file.cluster.name.clone(),
+        count("targets"),
+        count("waiting"),
+        count("paused"),
+        count("refused"),
+        count("held"),
+        applied,
+    ]
 }

@@ -48,7 +48,11 @@ pub(super) fn readme(cluster: &ClusterFile, plan: &Plan, rows: &[Row]) -> String
         total(State::Waiting),
         total(State::Paused)
     );
-    let applied = cluster.source.applied.as_deref().map_or("nothing yet".to_owned(), |applied| format!("[`{}`](cluster.yaml)", short(applied)));
+    let applied = cluster
+        .source
+        .applied
+        .as_deref()
+        .map_or("nothing yet".to_owned(), |applied| format!("[`{}`](cluster.yaml)", short(applied)));
     let _ = writeln!(
         out,
         "Applied: {applied}. Findings: [{} held, {} refused, {} warning{}](findings.yaml).\n",
@@ -79,7 +83,9 @@ pub(super) fn readme(cluster: &ClusterFile, plan: &Plan, rows: &[Row]) -> String
 
 /// `targets/<namespace>/README.md`.
 pub(super) fn namespace_readme(namespace: &str, rows: &[&Row]) -> String {
-    let mut out = format!("# Backups of namespace {namespace}\n\n| target | state | blueprint | schedule | next run (UTC) | why |\n|---|---|---|---|---|---|\n");
+    let mut out = format!(
+        "# Backups of namespace {namespace}\n\n| target | state | blueprint | schedule | next run (UTC) | why |\n|---|---|---|---|---|---|\n"
+    );
     let mut omitted = 0;
     for row in rows {
         let relative = row.path.strip_prefix(&format!("targets/{namespace}/")).unwrap_or(row.path);
@@ -119,7 +125,8 @@ fn needing(out: &mut String, rows: &[Row]) {
     }
     out.push_str("## Targets that need you\n\n| target | state | since (UTC) | why |\n|---|---|---|---|\n");
     for row in needing.iter().take(COMPLAINTS_MAX) {
-        let since = row.file.conditions.first().map(|condition| minute(&condition.since.to_string())).unwrap_or_default();
+        let since =
+            row.file.conditions.first().map(|condition| minute(&condition.since.to_string())).unwrap_or_default();
         let _ = writeln!(
             out,
             "| [{}/{}]({}) | {} | {since} | {} |",

@@ -90,9 +90,10 @@ impl Memory {
 
     /// The condition with the time since which it holds.
     pub(super) fn since(known: Option<&Vec<Condition>>, new: Condition) -> Condition {
-        let same = known.into_iter().flatten().find(|old| {
-            old.kind == new.kind && old.status == new.status && old.reason == new.reason
-        });
+        let same = known
+            .into_iter()
+            .flatten()
+            .find(|old| old.kind == new.kind && old.status == new.status && old.reason == new.reason);
         match same {
             Some(old) => Condition { since: old.since, ..new },
             None => new,

@@ -145,7 +145,11 @@ fn accepted(facts: &Facts, now: Timestamp) -> Condition {
             counts
         });
     if standing.contains_key(&Standing::Leaving) {
-        return condition("False", "CauseMissing", "the cause of a backup is gone; it is removed after a delay".to_owned());
+        return condition(
+            "False",
+            "CauseMissing",
+            "the cause of a backup is gone; it is removed after a delay".to_owned(),
+        );
     }
     if standing.contains_key(&Standing::Held) {
         return condition("Unknown", "Held", "the source of a backup is held back; it stays as it is".to_owned());

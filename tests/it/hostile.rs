@@ -55,7 +55,11 @@ fn files_made_to_hurt_are_held() {
 
 #[test]
 fn a_source_with_too_many_documents_is_not_read_at_all() {
-    let documents = |count: usize| (0..count).map(|number| format!("---\n{}", GOOD.replace("name: good", &format!("name: g{number}")))).collect::<String>();
+    let documents = |count: usize| {
+        (0..count)
+            .map(|number| format!("---\n{}", GOOD.replace("name: good", &format!("name: g{number}"))))
+            .collect::<String>()
+    };
     let (one, two) = (documents(2500), documents(2501).replace("name: g", "name: h"));
     let parsed = Desired::parse(&tree(&[("a.yaml", &one), ("b.yaml", &two)]));
     assert!(matches!(parsed, Err(Error::TooManyDocuments { count: 5001, .. })), "{:?}", parsed.err());
@@ -86,8 +90,15 @@ fn a_wrong_type_in_any_field_holds_its_document_and_points_at_it() {
             let field = leaf.pointer.rsplit('/').find(|token| !matches!(*token, "0" | "*")).unwrap();
             // A required neighbour may be missing as well, and then its parent is complained of first.
             let neighbour = held.message.contains("is required");
-            assert!(pointed.contains(&format!("\"{field}\"")) || neighbour || pointed.trim_start().starts_with(['{', '[', '"']) || pointed.trim().starts_with(|c: char| c.is_ascii_digit()),
-                "{kind} {}: {} points at {pointed}", leaf.pointer, held.message);
+            assert!(
+                pointed.contains(&format!("\"{field}\""))
+                    || neighbour
+                    || pointed.trim_start().starts_with(['{', '[', '"'])
+                    || pointed.trim().starts_with(|c: char| c.is_ascii_digit()),
+                "{kind} {}: {} points at {pointed}",
+                leaf.pointer,
+                held.message
+            );
             tried += 1;
         }
     }
@@ -109,11 +120,12 @@ fn document(api_version: &str, kind: &str, leaf: &Leaf, bad: Value) -> Value {
     if !matches!(kind, "BackupBlueprint" | "Function" | "Task") {
         document["metadata"]["namespace"] = "shop".into();
     }
-    let value = leaf.pointer.split('/').skip(1).collect::<Vec<_>>().into_iter().rev().fold(bad, |value, token| match token {
-        "0" => json!([value]),
-        "*" => json!({"key": value}),
-        field => json!({field: value}),
-    });
+    let value =
+        leaf.pointer.split('/').skip(1).collect::<Vec<_>>().into_iter().rev().fold(bad, |value, token| match token {
+            "0" => json!([value]),
+            "*" => json!({"key": value}),
+            field => json!({field: value}),
+        });
     document["spec"] = value["spec"].clone();
     document
 }
@@ -156,13 +168,36 @@ fn assert_inside(plan: &Plan, context: &str) {
         let holdfast::model::plan::Action::Create { manifest } = &step.action else { continue };
         let Some(prefix) = manifest.pointer("/spec/backend/gcs/prefix").and_then(Value::as_str) else { continue };
         assert!(prefix.starts_with("p/"), "{context}: {prefix}");
-        assert!(prefix.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '%', '\0'])), "{context}: {prefix}");
+        assert!(
+            prefix.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '%', '\0'])),
+            "{context}: {prefix}"
+        );
     }
 }
 
 #[test]
 fn path_tricks_go_nowhere() {
-    for trick in ["..", ".", "/", "//", "a//b", "../x", "a/../b", "a/..", "/a", "a/", "%2e%2e", "%2e%2e%2f", "..\\x", "a\\..", "a\0b", "\0", "\u{2025}", "．．", ""] {
+    for trick in [
+        "..",
+        ".",
+        "/",
+        "//",
+        "a//b",
+        "../x",
+        "a/../b",
+        "a/..",
+        "/a",
+        "a/",
+        "%2e%2e",
+        "%2e%2e%2f",
+        "..\\x",
+        "a\\..",
+        "a\0b",
+        "\0",
+        "\u{2025}",
+        "．．",
+        "",
+    ] {
         let bad = target("Deployment", "bad", &annotations(&[("blueprint.holdfast.dev/zone", trick)]), &json!({}));
         let plan = beside(bad);
         assert_eq!(plan.refusals.len(), 1, "{trick:?}");
@@ -177,8 +212,16 @@ fn path_tricks_go_nowhere() {
             let plain_path = key.ends_with("paths") && matches!(trick, "/" | "//" | "/a");
             assert_eq!(plan.refusals.is_empty(), plain_path, "{key} {trick:?}");
         }
-        let plan = beside(target("Deployment", "bad", &annotations(&[("stash.appscode.com/volume-mounts", &format!("d:/d:{trick}"))]), &json!({})));
-        let leaves = trick.is_empty() || trick.starts_with('/') || trick.contains('\0') || trick.split('/').any(|part| part == "..");
+        let plan = beside(target(
+            "Deployment",
+            "bad",
+            &annotations(&[("stash.appscode.com/volume-mounts", &format!("d:/d:{trick}"))]),
+            &json!({}),
+        ));
+        let leaves = trick.is_empty()
+            || trick.starts_with('/')
+            || trick.contains('\0')
+            || trick.split('/').any(|part| part == "..");
         assert_eq!(!plan.refusals.is_empty(), leaves, "subPath {trick:?}");
     }
     for name in ["../x", "a/b", "..", "A", "", "a b"] {
@@ -205,8 +248,14 @@ fn huge_values_are_refused_in_a_short_sentence() {
     }
     let commas = ",".repeat(256 << 10);
     let slashes = "/d,".repeat(64 << 10) + "/d";
-    for (key, value) in [(ASKS, &commas), ("stash.appscode.com/target-paths", &slashes), ("stash.appscode.com/target-paths", &commas)] {
-        assert_eq!(beside(target("Deployment", "bad", &annotations(&[(key, value)]), &json!({}))).refusals.len(), 1, "{key}");
+    for (key, value) in
+        [(ASKS, &commas), ("stash.appscode.com/target-paths", &slashes), ("stash.appscode.com/target-paths", &commas)]
+    {
+        assert_eq!(
+            beside(target("Deployment", "bad", &annotations(&[(key, value)]), &json!({}))).refusals.len(),
+            1,
+            "{key}"
+        );
     }
 }
 
@@ -229,8 +278,11 @@ fn many_blueprints_params_and_variables_have_a_limit() {
 fn a_source_that_shrinks_deletes_little_and_an_emptied_one_nothing() {
     let count = 24;
     let blueprint = |number: usize| BLUEPRINT.replace("name: daily", &format!("name: b{number}"));
-    let files = |count: usize| (0..count).map(|number| (format!("{number}.yaml"), blueprint(number))).collect::<Vec<_>>();
-    let targets = (0..count).map(|number| target("Deployment", &format!("t{number}"), &annotations(&[(ASKS, &format!("b{number}"))]), &json!({})));
+    let files =
+        |count: usize| (0..count).map(|number| (format!("{number}.yaml"), blueprint(number))).collect::<Vec<_>>();
+    let targets = (0..count).map(|number| {
+        target("Deployment", &format!("t{number}"), &annotations(&[(ASKS, &format!("b{number}"))]), &json!({}))
+    });
     let mut cluster = Cluster::of(targets.collect());
     cluster.apply(&planned(&desired(&files(count)), &cluster));
     for left in [count / 2, 2, 0] {

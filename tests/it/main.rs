@@ -2,13 +2,15 @@
 
 mod corpus;
 mod cron;
-mod yaml_hostile;
-mod yaml_places;
-mod yaml_positions;
-mod yaml_scalars;
 mod docs;
 mod golden;
+mod hostile;
+mod properties;
 mod scenarios;
 mod schema;
 mod tidy;
 mod world;
+mod yaml_hostile;
+mod yaml_places;
+mod yaml_positions;
+mod yaml_scalars;

@@ -119,7 +119,9 @@ impl Scene {
 
     /// Replaces what is not ours to write in a cluster.
     fn put(&self, cluster: &mut Cluster) {
-        cluster.documents.retain(|object| object["apiVersion"].as_str().is_some_and(|version| version.starts_with("stash")));
+        cluster
+            .documents
+            .retain(|object| object["apiVersion"].as_str().is_some_and(|version| version.starts_with("stash")));
         for name in NAMESPACES {
             cluster.documents.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
         }
@@ -129,7 +131,9 @@ impl Scene {
         }
         for (namespace, name) in &self.foreign {
             let known = |object: &Value| {
-                object["kind"] == "Repository" && object["metadata"]["name"] == *name && object["metadata"]["namespace"] == NAMESPACES[*namespace]
+                object["kind"] == "Repository"
+                    && object["metadata"]["name"] == *name
+                    && object["metadata"]["namespace"] == NAMESPACES[*namespace]
             };
             if !cluster.documents.iter().any(known) {
                 cluster.documents.push(json!({"apiVersion": "stash.appscode.com/v1alpha1", "kind": "Repository",
@@ -142,11 +146,21 @@ impl Scene {
 }
 
 fn source() -> impl Strategy<Value = Source> {
-    let dials = || prop::option::weighted(0.8, (6..9u8, prop_oneof![6 => Just(0u8), 1 => 1..4u8], 0..3u8, prop::bool::weighted(0.08)));
-    (dials(), dials(), prop::option::weighted(0.3, 4..7u8), prop::bool::weighted(0.1)).prop_map(|(daily, weekly, configuration, broken_file)| {
-        let blueprints = [("daily", daily), ("weekly", weekly)].into_iter().filter_map(|(name, dials)| Some((name, dials?))).collect();
-        Source { blueprints, configuration, broken_file }
-    })
+    let dials = || {
+        prop::option::weighted(
+            0.8,
+            (6..9u8, prop_oneof![6 => Just(0u8), 1 => 1..4u8], 0..3u8, prop::bool::weighted(0.08)),
+        )
+    };
+    (dials(), dials(), prop::option::weighted(0.3, 4..7u8), prop::bool::weighted(0.1)).prop_map(
+        |(daily, weekly, configuration, broken_file)| {
+            let blueprints = [("daily", daily), ("weekly", weekly)]
+                .into_iter()
+                .filter_map(|(name, dials)| Some((name, dials?)))
+                .collect();
+            Source { blueprints, configuration, broken_file }
+        },
+    )
 }
 
 fn target() -> impl Strategy<Value = Target> {
@@ -162,8 +176,11 @@ fn target() -> impl Strategy<Value = Target> {
 
 fn scene() -> impl Strategy<Value = Scene> {
     let foreign = prop::collection::vec((0..2usize, prop_oneof![Just("deployment-a"), Just("app-b"), Just("x")]), 0..2);
-    (source(), prop::collection::vec(target(), 0..8), foreign)
-        .prop_map(|(source, targets, foreign)| Scene { source, targets, foreign })
+    (source(), prop::collection::vec(target(), 0..8), foreign).prop_map(|(source, targets, foreign)| Scene {
+        source,
+        targets,
+        foreign,
+    })
 }
 
 fn now() -> Timestamp {
@@ -450,10 +467,15 @@ fn policy() -> impl Strategy<Value = Value> {
 /// The model: what a policy keeps, as numbers and sets; none at all keeps everything.
 fn loses(from: &Value, to: &Value) -> bool {
     let count = |policy: &Value, field: &str| policy[field].as_u64().unwrap_or(0);
-    let tags = |policy: &Value| policy["keepTags"].as_array().unwrap().iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    let everything = |policy: &Value| count(policy, "keepLast") + count(policy, "keepDaily") == 0 && tags(policy).is_empty();
+    let tags = |policy: &Value| {
+        policy["keepTags"].as_array().unwrap().iter().map(ToString::to_string).collect::<BTreeSet<_>>()
+    };
+    let everything =
+        |policy: &Value| count(policy, "keepLast") + count(policy, "keepDaily") == 0 && tags(policy).is_empty();
     let removes = |policy: &Value, flag: &str| policy[flag] == true;
-    let more_removal = (!removes(from, "prune") && removes(to, "prune")) || (removes(from, "dryRun") && !removes(to, "dryRun"));
-    let fewer = ["keepLast", "keepDaily"].iter().any(|field| count(to, field) < count(from, field)) || !tags(to).is_superset(&tags(from));
+    let more_removal =
+        (!removes(from, "prune") && removes(to, "prune")) || (removes(from, "dryRun") && !removes(to, "dryRun"));
+    let fewer = ["keepLast", "keepDaily"].iter().any(|field| count(to, field) < count(from, field))
+        || !tags(to).is_superset(&tags(from));
     more_removal || (!everything(to) && (everything(from) || fewer))
 }

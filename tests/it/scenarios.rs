@@ -36,7 +36,8 @@ const NOT_BEFORE_STAGE_D: [(&str, &str); 19] = [
 ];
 
 fn corpus(folder: &str, file: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus").join(folder).join(format!("{file}.yaml"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus").join(folder).join(format!("{file}.yaml"));
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     yaml::parse(&bytes, &yaml::Limits::default()).unwrap().into_iter().map(|document| document.value).collect()
 }
@@ -50,9 +51,11 @@ struct Guide {
 
 impl Guide {
     fn new(prefix: &'static str, namespaces: &[&str]) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/corpus/examples/{prefix}ex__backupblueprint.yaml"));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/data/corpus/examples/{prefix}ex__backupblueprint.yaml"));
         let blueprint = std::fs::read(path).unwrap();
-        let namespaces = namespaces.iter().map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+        let namespaces =
+            namespaces.iter().map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
         Self { prefix, desired: desired(&[("blueprint.yaml", blueprint)]), cluster: Cluster::of(namespaces.collect()) }
     }
 
@@ -125,7 +128,9 @@ fn full(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(key, field)| (key.clone(), full(field)));
-            Value::Object(fields.filter(|(_, field)| !field.as_object().is_some_and(serde_json::Map::is_empty)).collect())
+            Value::Object(
+                fields.filter(|(_, field)| !field.as_object().is_some_and(serde_json::Map::is_empty)).collect(),
+            )
         }
         Value::Array(items) => items.iter().map(full).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
@@ -137,8 +142,15 @@ fn workloads() {
     let mut guide = Guide::new("guides__auto-backup__workload__", &["demo"]);
     let blueprint = guide.desired.blueprints.get("workload-backup-blueprint").expect("AW1.1");
     assert_eq!(blueprint.spec["schedule"], "*/5 * * * *", "AW1.1");
-    assert_eq!(blueprint.spec["retentionPolicy"], json!({"name": "keep-last-5", "keepLast": 5, "prune": true}), "AW1.1");
-    assert_eq!(blueprint.spec["backend"]["gcs"]["prefix"], "stash-backup/${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}", "AW1.1");
+    assert_eq!(
+        blueprint.spec["retentionPolicy"],
+        json!({"name": "keep-last-5", "keepLast": 5, "prune": true}),
+        "AW1.1"
+    );
+    assert_eq!(
+        blueprint.spec["backend"]["gcs"]["prefix"], "stash-backup/${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}",
+        "AW1.1"
+    );
     assert!(blueprint.spec["task"].is_null(), "AW1.1");
     guide.reconcile();
     assert_eq!(guide.generated(), 0, "AW1.2");
@@ -188,7 +200,10 @@ fn elasticsearch() {
     let mut guide = Guide::new("addons__elasticsearch__auto-backup__", &["demo", "demo-2", "demo-3"]);
     let blueprint = guide.desired.blueprints.get("elasticsearch-backup-template").expect("AE.1");
     assert_eq!(blueprint.spec["task"]["name"], "elasticsearch-backup-7.3.2", "AE.1");
-    assert_eq!(blueprint.spec["interimVolumeTemplate"]["metadata"]["name"], "${TARGET_APP_RESOURCE}-${TARGET_NAME}", "AE.1");
+    assert_eq!(
+        blueprint.spec["interimVolumeTemplate"]["metadata"]["name"], "${TARGET_APP_RESOURCE}-${TARGET_NAME}",
+        "AE.1"
+    );
     assert_eq!(
         blueprint.spec["backend"]["gcs"]["prefix"],
         "stash-backup/${TARGET_NAMESPACE}/${TARGET_APP_RESOURCE}/${TARGET_NAME}",
@@ -216,7 +231,11 @@ fn elasticsearch() {
     guide.shown("AE3.1", "Repository", "demo-3/app-es-demo-3", "e05");
     guide.configuration("AE3.2", "demo-3/app-es-demo-3", task, "*/5 * * * *");
     let configuration = guide.get("AE3.3", "BackupConfiguration", "demo-3/app-es-demo-3");
-    assert_eq!(configuration["spec"]["task"]["params"], json!([{"name": "args", "value": "--ignoreType=settings,template"}]), "AE3.3");
+    assert_eq!(
+        configuration["spec"]["task"]["params"],
+        json!([{"name": "args", "value": "--ignoreType=settings,template"}]),
+        "AE3.3"
+    );
     guide.shown("AE3.3", "BackupConfiguration", "demo-3/app-es-demo-3", "e06");
 }
 
@@ -268,7 +287,8 @@ fn the_order_of_files_is_no_matter() {
     assert!(guides.len() > 10, "{} guides", guides.len());
     for (guide, files) in &guides {
         let steps = |files: &mut dyn Iterator<Item = &Vec<u8>>| {
-            let files: Vec<(String, &Vec<u8>)> = files.enumerate().map(|(index, file)| (format!("{index:03}.yaml"), file)).collect();
+            let files: Vec<(String, &Vec<u8>)> =
+                files.enumerate().map(|(index, file)| (format!("{index:03}.yaml"), file)).collect();
             let plan = Cluster::default().plan(&desired(&files), &Settings::default(), now());
             plan.steps.into_iter().map(|step| step.object.to_string()).collect::<Vec<_>>()
         };
@@ -282,6 +302,9 @@ fn the_table_names_each_missing_expectation_once() {
     assert_eq!(numbers.len(), NOT_BEFORE_STAGE_D.len());
     let source = include_str!("scenarios.rs");
     for (number, what) in NOT_BEFORE_STAGE_D {
-        assert!(!what.is_empty() && source.matches(&format!("\"{number}\"")).count() == 1, "{number} is tested and in the table");
+        assert!(
+            !what.is_empty() && source.matches(&format!("\"{number}\"")).count() == 1,
+            "{number} is tested and in the table"
+        );
     }
 }

@@ -157,7 +157,9 @@ impl Cluster {
         let mut state = BTreeMap::new();
         for document in &self.documents {
             let items = document["items"].as_array().cloned().unwrap_or_else(|| vec![document.clone()]);
-            for mut object in items.into_iter().filter(|object| object["apiVersion"].as_str().is_some_and(|v| v.starts_with("stash"))) {
+            for mut object in
+                items.into_iter().filter(|object| object["apiVersion"].as_str().is_some_and(|v| v.starts_with("stash")))
+            {
                 let kind = object["kind"].as_str().unwrap_or_default().to_owned();
                 let metadata = object["metadata"].as_object_mut().unwrap();
                 metadata.retain(|key, _| matches!(key.as_str(), "name" | "namespace" | "labels" | "annotations"));
@@ -198,7 +200,8 @@ fn dropped(object: &mut Value, before: &Value, after: &Value, others: &[Value]) 
     let (Some(before), Some(fields)) = (before.as_object(), object.as_object_mut()) else { return };
     for (key, inner) in before {
         let Some(name) = key.strip_prefix("f:") else { continue };
-        let others: Vec<Value> = others.iter().map(|other| other.get("fieldsV1").unwrap_or(other)[key].clone()).collect();
+        let others: Vec<Value> =
+            others.iter().map(|other| other.get("fieldsV1").unwrap_or(other)[key].clone()).collect();
         let held = others.iter().any(|other| !other.is_null());
         match after.get(key) {
             Some(after) => {

@@ -33,7 +33,8 @@ pub(super) fn of_source(desired: &Desired, excerpts: &Excerpts) -> Vec<Finding> 
         message: held.message.clone(),
         excerpt: excerpts.show(&held.at),
     });
-    let mut findings: Vec<Finding> = held.chain(desired.warnings.iter().map(|warning| of_warning(warning, excerpts))).collect();
+    let mut findings: Vec<Finding> =
+        held.chain(desired.warnings.iter().map(|warning| of_warning(warning, excerpts))).collect();
     findings.sort_by(|a, b| (&a.at, a.level, a.code).cmp(&(&b.at, b.level, b.code)));
     findings
 }

@@ -54,7 +54,8 @@ pub(super) fn github(findings: &[Finding]) -> String {
 }
 
 fn place_properties(at: &Place) -> String {
-    let path = at.path.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A").replace(':', "%3A").replace(',', "%2C");
+    let path =
+        at.path.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A").replace(':', "%3A").replace(',', "%2C");
     format!("file={path},line={},col={},", at.line, at.column)
 }
 

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::text::unified;
-use crate::model::redact;
 use crate::model::object::ObjectKey;
 use crate::model::plan::{Action, Held, Plan, Reason, Refusal, Step, Warning};
+use crate::model::redact;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,11 +141,22 @@ fn step(step: &Step) -> StepEntry<'_> {
         Action::Update { manifest, before, .. } => (Some(redact::value(manifest)), Some(unified(before, manifest, 0))),
         Action::Delete { .. } => (None, None),
     };
-    StepEntry { action: step.action.as_str(), object: object(&step.object), reason: reason(&step.reason), manifest, diff }
+    StepEntry {
+        action: step.action.as_str(),
+        object: object(&step.object),
+        reason: reason(&step.reason),
+        manifest,
+        diff,
+    }
 }
 
 fn object(key: &ObjectKey) -> ObjectEntry<'_> {
-    ObjectEntry { api_version: key.kind.api_version(), kind: key.kind.as_str(), namespace: &key.namespace, name: &key.name }
+    ObjectEntry {
+        api_version: key.kind.api_version(),
+        kind: key.kind.as_str(),
+        namespace: &key.namespace,
+        name: &key.name,
+    }
 }
 
 fn reason(reason: &Reason) -> ReasonEntry<'_> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use similar::{Algorithm, TextDiff};
 
-use crate::model::redact;
 use crate::model::plan::{Action, Held, Plan, Refusal, Step, Warning};
+use crate::model::redact;
 
 /// A diff that takes longer than this is shown coarser; objects are small, so only hostile ones get there.
 const DIFF_TIME_MAX: Duration = Duration::from_millis(200);
@@ -129,11 +129,13 @@ fn write_step(out: &mut String, step: &Step, palette: Palette) {
         Action::Create { manifest } => {
             indented(out, &block(manifest), |line| palette.added(&format!("+ {line}")));
         }
-        Action::Update { manifest, before, .. } => indented(out, &unified(before, manifest, 3), |line| match line.chars().next() {
-            Some('+') => palette.added(line),
-            Some('-') => palette.removed(line),
-            Some(_) | None => line.to_owned(),
-        }),
+        Action::Update { manifest, before, .. } => {
+            indented(out, &unified(before, manifest, 3), |line| match line.chars().next() {
+                Some('+') => palette.added(line),
+                Some('-') => palette.removed(line),
+                Some(_) | None => line.to_owned(),
+            })
+        }
         Action::Delete { .. } => {}
     }
     out.push('\n');
@@ -159,7 +161,8 @@ fn write_held(out: &mut String, held: &Held, palette: Palette) {
     let _ = writeln!(out, "{} {}", palette.changed(&format!("! held {}", held.code.as_str())), held.at);
     let _ = writeln!(out, "    {}", held.message);
     if !held.keeps.is_empty() {
-        let keeps: Vec<String> = held.keeps.iter().map(|key| format!("{} {}", key.kind.as_str(), key.short())).collect();
+        let keeps: Vec<String> =
+            held.keeps.iter().map(|key| format!("{} {}", key.kind.as_str(), key.short())).collect();
         let _ = writeln!(out, "    stays as it is: {}", keeps.join(", "));
     }
 }
