@@ -125,7 +125,7 @@ impl Reader<'_> {
         }
         let name = text(self.document.value.get("metadata").unwrap_or(&Value::Null), "name").unwrap_or_default();
         if name.is_empty() {
-            return Err(self.fault(HeldCode::MissingName, "/metadata", "metadata.name is required".to_owned()));
+            return Err(self.lack(HeldCode::MissingName, "/metadata", "metadata.name is required".to_owned()));
         }
         Ok(match kind {
             "BackupPolicy" => Document::Policy { name: name.to_owned() },
@@ -141,7 +141,7 @@ impl Reader<'_> {
         let fault = |code, pointer, message: String| Err(self.fault(code, pointer, message));
         if name.is_empty() {
             let at = if metadata.get("name").is_some() { "/metadata/name" } else { "/metadata" };
-            return fault(HeldCode::MissingName, at, "metadata.name is required".to_owned());
+            return Err(self.lack(HeldCode::MissingName, at, "metadata.name is required".to_owned()));
         }
         if !is_subdomain(name) {
             let message =
@@ -154,11 +154,11 @@ impl Reader<'_> {
                 "/metadata/namespace",
                 format!("{} is cluster-scoped: remove metadata.namespace", crd.kind),
             ),
-            Scope::Namespaced if namespace.is_empty() => fault(
+            Scope::Namespaced if namespace.is_empty() => Err(self.lack(
                 HeldCode::NamespaceRequired,
                 "/metadata",
                 format!("metadata.namespace is required: {} {name} must say which namespace it belongs to", crd.kind),
-            ),
+            )),
             Scope::Namespaced if !is_label(namespace) => fault(
                 HeldCode::BadName,
                 "/metadata/namespace",
@@ -190,9 +190,9 @@ impl Reader<'_> {
                         message: issue.message,
                     });
                 }
+                IssueKind::Required => return Err(self.lack(HeldCode::Schema, &issue.pointer, issue.message)),
                 IssueKind::WrongType
                 | IssueKind::NotInEnum
-                | IssueKind::Required
                 | IssueKind::NullValue
                 | IssueKind::Format
                 | IssueKind::OutOfRange => return Err(self.fault(HeldCode::Schema, &issue.pointer, issue.message)),
@@ -298,7 +298,14 @@ impl Reader<'_> {
         Place::new(self.path, self.document.position(pointer))
     }
 
+    /// A complaint about a value: it points at the value.
     fn fault(&self, code: HeldCode, pointer: &str, message: String) -> Fault {
+        let at = Place::new(self.path, self.document.value_position(pointer));
+        Fault { code, at, message, names: None }
+    }
+
+    /// A complaint about what is not there: it points at the key of what lacks it.
+    fn lack(&self, code: HeldCode, pointer: &str, message: String) -> Fault {
         Fault { code, at: self.place(pointer), message, names: None }
     }
 }
