@@ -99,10 +99,13 @@ impl Leader {
         self.role.clone()
     }
 
-    /// Gives the Lease back for the next one to take at once. Writes are refused from here on; those that run are
-    /// waited for.
-    pub fn release(&self) {
+    /// Gives the Lease back for the next one to take at once, and returns when that is done or was given up. Writes are
+    /// refused from here on; those that run are waited for. Takes at most [`WRITE_TIME_MAX`] and two requests.
+    pub async fn release(&self) {
         self.stop.send_replace(true);
+        let mut role = self.role.clone();
+        // The election has the only sender and ends after the release.
+        while role.changed().await.is_ok() {}
     }
 
     /// The right to begin a write, which must be over within [`WRITE_TIME_MAX`].

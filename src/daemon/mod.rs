@@ -98,7 +98,7 @@ pub async fn run(settings: Settings, handles: Handles) -> anyhow::Result<()> {
     follow(&shared, &events, &mut tasks);
     let state = Gitops::new(loop_settings, writes_status, clock::now());
     let ended = drive(&shared, state, events, inbox, &mut tasks).await;
-    shared.leader.release();
+    shared.leader.release().await;
     ended
 }
 

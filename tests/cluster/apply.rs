@@ -276,7 +276,7 @@ async fn no_delete_happens_that_was_not_written_down() {
 #[tokio::test]
 async fn nothing_is_written_once_the_lease_is_given_back() {
     let Some(bench) = Bench::new().await else { return };
-    bench.leader.release();
+    bench.leader.release().await;
     let key = ObjectKey::new(Kind::Repository, &bench.namespace.name, "t-late");
     let results = bench.apply(vec![create(&key, "a")]).await;
     assert!(matches!(results[0], StepResult::Skipped { .. }), "{results:?}");

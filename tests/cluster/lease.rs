@@ -114,13 +114,21 @@ async fn a_released_lease_is_taken_at_once_but_not_before_the_last_write_is_over
     let (plan, known) = (plan(vec![create(&key, "a")]), std::collections::BTreeMap::new());
     let (applied, released) = tokio::join!(apply(&election.handles, &election.first, &mut log, &plan, &known), async {
         hold.wait_for_held(SOON).await;
-        election.first.release();
-        // As long as the write runs, the Lease stays ours, though the other one looks.
-        looks(&election.second_proxy).await;
-        assert_eq!(election.holder().await.as_deref(), Some(election.first.identity()));
-        assert!(!election.first.is_leader(), "no new write begins");
-        hold.release();
-        Instant::now()
+        let during = async {
+            // As long as the write runs, the Lease stays ours, though the other one looks.
+            looks(&election.second_proxy).await;
+            assert_eq!(election.holder().await.as_deref(), Some(election.first.identity()));
+            assert!(!election.first.is_leader(), "no new write begins");
+            hold.release();
+            Instant::now()
+        };
+        let ((), released) = tokio::join!(election.first.release(), during);
+        assert_ne!(
+            election.holder().await.as_deref(),
+            Some(election.first.identity()),
+            "given back when the call returns"
+        );
+        released
     });
     assert_eq!(applied.results()[0].1, StepResult::Done);
     leads(&election.second).await;

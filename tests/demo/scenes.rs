@@ -262,7 +262,7 @@ async fn stage_log(stage: &Stage) {
         let files = stage.git.repository().files(STATUS);
         let told = files
             .iter()
-            .filter(|(path, text)| path.starts_with("targets/") && text.contains("BackupConfiguration"))
+            .filter(|(path, text)| path.starts_with("targets/") && text.contains("  configuration: "))
             .count();
         if told == count { Ok(()) } else { Err(format!("{told} of {count}: {:?}", files.keys())) }
     })
