@@ -217,12 +217,15 @@ impl Parsing {
                     self.documents.remove(&key);
                 }
             }
-            Err(Fault { code, at: place, message, names }) => {
+            Err(Fault { code, at: place, message, names, more }) => {
                 let twice = names.as_ref().is_some_and(|described| !self.is_first(described, &at));
                 if let Some(described) = names.as_ref().filter(|_| twice) {
                     self.forget(described);
                 }
-                self.hold(place, code, message, names);
+                self.hold(place, code, message, names.clone());
+                for (place, message) in more {
+                    self.hold(place, code, message, names.clone());
+                }
             }
         }
     }

@@ -46,6 +46,8 @@ pub(super) struct Fault {
     pub at: Place,
     pub message: String,
     pub names: Option<Described>,
+    /// What else the schema says of the document, with the same code: who repairs it sees all at once.
+    pub more: Vec<(Place, String)>,
 }
 
 /// What a held document is about.
@@ -55,6 +57,8 @@ pub enum Described {
     Object(ObjectKey),
 }
 
+/// Complaints about one document; a file that is something else entirely has no use for more.
+const FAULTS_MAX: usize = 20;
 /// Kinds of our own group: they exist only in Git.
 const OWN_KINDS: [&str; 2] = ["BackupPolicy", "RestoreRequest"];
 /// One-shot kinds of Stash: in Git they are requests, never declarative state.
@@ -172,6 +176,7 @@ impl Reader<'_> {
     fn schema(&mut self, crd: &Crd, template: bool) -> Result<Value, Fault> {
         let value = &self.document.value;
         let mut unknown = false;
+        let mut faults = Vec::new();
         for issue in crd.check(value) {
             let filled_later = template
                 && matches!(issue.kind, IssueKind::Format | IssueKind::OutOfRange | IssueKind::NotInEnum)
@@ -190,13 +195,17 @@ impl Reader<'_> {
                         message: issue.message,
                     });
                 }
-                IssueKind::Required => return Err(self.lack(HeldCode::Schema, &issue.pointer, issue.message)),
+                IssueKind::Required => faults.push(self.lack(HeldCode::Schema, &issue.pointer, issue.message)),
                 IssueKind::WrongType
                 | IssueKind::NotInEnum
                 | IssueKind::NullValue
                 | IssueKind::Format
-                | IssueKind::OutOfRange => return Err(self.fault(HeldCode::Schema, &issue.pointer, issue.message)),
+                | IssueKind::OutOfRange => faults.push(self.fault(HeldCode::Schema, &issue.pointer, issue.message)),
             }
+        }
+        let mut faults = faults.into_iter().take(FAULTS_MAX);
+        if let Some(first) = faults.next() {
+            return Err(Fault { more: faults.map(|fault| (fault.at, fault.message)).collect(), ..first });
         }
         let mut pruned = value.clone();
         if unknown {
@@ -301,12 +310,12 @@ impl Reader<'_> {
     /// A complaint about a value: it points at the value.
     fn fault(&self, code: HeldCode, pointer: &str, message: String) -> Fault {
         let at = Place::new(self.path, self.document.value_position(pointer));
-        Fault { code, at, message, names: None }
+        Fault { code, at, message, names: None, more: Vec::new() }
     }
 
     /// A complaint about what is not there: it points at the key of what lacks it.
     fn lack(&self, code: HeldCode, pointer: &str, message: String) -> Fault {
-        Fault { code, at: self.place(pointer), message, names: None }
+        Fault { code, at: self.place(pointer), message, names: None, more: Vec::new() }
     }
 }
 
