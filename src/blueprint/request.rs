@@ -43,7 +43,7 @@ pub struct Request {
 /// The blueprints that a target names, in its order; `None` if it names none at all.
 pub fn blueprints(annotations: &BTreeMap<String, String>) -> Option<Result<Vec<&str>, Fault>> {
     let list = annotations.get(keys::BACKUP_BLUEPRINT)?;
-    let bad = |message: String| Some(Err(bad(keys::BACKUP_BLUEPRINT, message)));
+    let bad = |message: String| Some(Err(bad(keys::BACKUP_BLUEPRINT, &message)));
     let mut names: Vec<&str> = Vec::new();
     for name in list.split(',').map(str::trim) {
         if name.is_empty() {
@@ -105,10 +105,10 @@ fn list(annotations: &BTreeMap<String, String>, key: &str) -> Result<Vec<String>
     let text = annotations.get(key).map(String::as_str).unwrap_or_default();
     let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
     if items.iter().any(String::is_empty) {
-        return Err(bad(key, format!("{} has an empty entry between its commas", quoted(text))));
+        return Err(bad(key, &format!("{} has an empty entry between its commas", quoted(text))));
     }
     if items.len() > PATHS_MAX {
-        return Err(bad(key, format!("has {} entries; {PATHS_MAX} are the most", items.len())));
+        return Err(bad(key, &format!("has {} entries; {PATHS_MAX} are the most", items.len())));
     }
     for item in &items {
         plain(key, item)?;
@@ -118,7 +118,7 @@ fn list(annotations: &BTreeMap<String, String>, key: &str) -> Result<Vec<String>
 
 fn absolute(key: &str, path: &str) -> Result<(), Fault> {
     if !path.starts_with('/') || path.split('/').any(|segment| segment == "..") {
-        return Err(bad(key, format!("{} is not an absolute path without `..`", quoted(path))));
+        return Err(bad(key, &format!("{} is not an absolute path without `..`", quoted(path))));
     }
     Ok(())
 }
@@ -129,14 +129,14 @@ fn mount(entry: &str) -> Result<Mount, Fault> {
     let Some(path) = path.filter(|_| !volume.is_empty() && parts.next().is_none()) else {
         return Err(bad(
             keys::VOLUME_MOUNTS,
-            format!("{} is not volume:mountPath or volume:mountPath:subPath", quoted(entry)),
+            &format!("{} is not volume:mountPath or volume:mountPath:subPath", quoted(entry)),
         ));
     };
     absolute(keys::VOLUME_MOUNTS, path)?;
     if let Some(sub) =
         sub_path.filter(|sub| sub.is_empty() || sub.starts_with('/') || sub.split('/').any(|s| s == ".."))
     {
-        return Err(bad(keys::VOLUME_MOUNTS, format!("{} is not a relative subPath without `..`", quoted(sub))));
+        return Err(bad(keys::VOLUME_MOUNTS, &format!("{} is not a relative subPath without `..`", quoted(sub))));
     }
     Ok(Mount { volume: volume.to_owned(), path: path.to_owned(), sub_path: sub_path.map(str::to_owned) })
 }
@@ -145,7 +145,7 @@ fn schedule(annotations: &BTreeMap<String, String>) -> Result<Option<String>, Fa
     let Some(text) = annotations.get(keys::SCHEDULE) else { return Ok(None) };
     match Schedule::parse(text) {
         Ok(_) => Ok(Some(text.clone())),
-        Err(error) => Err(bad(keys::SCHEDULE, format!("{}: {error}", quoted(text)))),
+        Err(error) => Err(bad(keys::SCHEDULE, &format!("{}: {error}", quoted(text)))),
     }
 }
 
@@ -158,13 +158,13 @@ fn params(annotations: &BTreeMap<String, String>) -> Result<BTreeMap<String, Str
             None => name == *reserved,
         });
         if reserved {
-            return Err(bad(key, "is a name that Holdfast sets itself".to_owned()));
+            return Err(bad(key, "is a name that Holdfast sets itself"));
         }
         plain(key, value)?;
         params.insert(name.to_owned(), value.clone());
     }
     if params.len() > ENTRIES_MAX {
-        return Err(bad(keys::PARAMS_PREFIX, format!("occurs {} times; {ENTRIES_MAX} are the most", params.len())));
+        return Err(bad(keys::PARAMS_PREFIX, &format!("occurs {} times; {ENTRIES_MAX} are the most", params.len())));
     }
     Ok(params)
 }
@@ -172,15 +172,15 @@ fn params(annotations: &BTreeMap<String, String>) -> Result<BTreeMap<String, Str
 /// Refuses what no path, volume or parameter needs and what would confuse a terminal or a log.
 fn plain(key: &str, value: &str) -> Result<(), Fault> {
     if value.len() > VALUE_BYTES_MAX {
-        return Err(bad(key, format!("has {} bytes; {VALUE_BYTES_MAX} are the most", value.len())));
+        return Err(bad(key, &format!("has {} bytes; {VALUE_BYTES_MAX} are the most", value.len())));
     }
     if value.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return Err(bad(key, "holds control characters".to_owned()));
+        return Err(bad(key, "holds control characters"));
     }
     Ok(())
 }
 
-pub(super) fn bad(key: &str, message: String) -> Fault {
+pub(super) fn bad(key: &str, message: &str) -> Fault {
     Fault::new(RefusalCode::BadAnnotation, format!("annotation {key} {message}"))
 }
 

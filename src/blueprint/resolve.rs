@@ -75,7 +75,7 @@ pub fn resolve(
     }
     configuration_spec.insert("schedule".to_owned(), schedule.clone().into());
     configuration_spec.insert("target".to_owned(), target(key, request, &configuration_namespace));
-    set(&mut configuration_spec, "task", task(&filled, request));
+    set(&mut configuration_spec, "task", Some(task(&filled, request)));
     let mut repository_spec = Map::new();
     repository_spec.insert("backend".to_owned(), backend);
     set(&mut repository_spec, "usagePolicy", filled.get("usagePolicy").cloned());
@@ -185,7 +185,7 @@ fn target(key: &TargetKey, request: &Request, configuration_namespace: &str) -> 
 }
 
 /// The blueprint's task; a parameter of the target replaces the blueprint's of the same name, others follow by name.
-fn task(filled: &Value, request: &Request) -> Option<Value> {
+fn task(filled: &Value, request: &Request) -> Value {
     let mut task = filled.get("task").and_then(Value::as_object).cloned().unwrap_or_default();
     let mut params: Vec<Value> = task.get("params").and_then(Value::as_array).cloned().unwrap_or_default();
     for (name, value) in &request.params {
@@ -196,5 +196,5 @@ fn task(filled: &Value, request: &Request) -> Option<Value> {
         }
     }
     set(&mut task, "params", Some(Value::Array(params)));
-    Some(Value::Object(task))
+    Value::Object(task)
 }

@@ -53,6 +53,8 @@ pub enum Command {
 
 /// Where documents are read from.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "the flags are named after the fields")]
+#[expect(clippy::doc_markdown, reason = "text for a terminal, where backticks are noise")]
 pub struct SourceArgs {
     /// URL of the Git repository (https://, ssh://, host:path; http:// and paths with --git-insecure).
     #[arg(long, env = "HOLDFAST_GIT_URL", value_name = "URL")]

@@ -35,9 +35,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Observe(args) => observe::run(&args, &cli.connection),
         Command::Status(args) => status::run(&args),
-        Command::Crds => install::crds(),
+        Command::Crds => Ok(install::crds()),
         Command::Manifests(args) => install::manifests(&args),
-        Command::Daemon(args) => run_daemon::run(*args, &cli.connection),
+        Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

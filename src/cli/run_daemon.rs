@@ -13,9 +13,9 @@ use crate::git::{EXCHANGE_TIMEOUT, Endpoint, GitUrl, SourceSettings, read_folder
 use crate::model::tree::{InputPaths, Tree};
 use crate::telemetry;
 
-pub(super) fn run(args: DaemonArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &DaemonArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format, &args.log)?;
-    let settings = settings(&args)?;
+    let settings = settings(args)?;
     runtime()?.block_on(async {
         let handles = observe::connect(connection).await?;
         daemon::run(settings, handles).await
@@ -48,6 +48,7 @@ pub(super) fn folder(folder: &Path, paths: &[String]) -> anyhow::Result<Tree> {
     Ok(read_folder(folder, InputPaths::parse(paths)?)?)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the command line chooses where the cache lies")]
 fn settings(args: &DaemonArgs) -> anyhow::Result<Settings> {
     let Some(cluster_name) = args.planning.cluster_name.clone() else {
         bail!("--cluster-name is required: the status branch is named after it");

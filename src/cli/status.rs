@@ -1,5 +1,6 @@
 //! `holdfast status`: what the status branches say, read from Git alone.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -51,7 +52,7 @@ fn fleet(endpoint: &Endpoint) -> anyhow::Result<String> {
     }
     let mut table = fleet::table(&rows);
     if names.len() > BRANCHES_MAX {
-        table.push_str(&format!("and {} more branches\n", names.len() - BRANCHES_MAX));
+        let _ = writeln!(table, "and {} more branches", names.len() - BRANCHES_MAX);
     }
     Ok(table)
 }

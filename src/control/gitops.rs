@@ -99,6 +99,10 @@ enum Lane {
 
 /// State of the loop.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that change apart from each other, each by an event of its own"
+)]
 pub struct Gitops {
     settings: Settings,
     leader: bool,

@@ -19,8 +19,8 @@ pub(super) fn start(
     events: mpsc::Sender<Event>,
     tasks: &mut JoinSet<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    let watched = watched(settings);
-    if watched.is_empty() {
+    let places = watched(settings);
+    if places.is_empty() {
         return Ok(());
     }
     let (hint, mut hints) = mpsc::channel(HINTS_MAX);
@@ -32,7 +32,7 @@ pub(super) fn start(
         }
     })
     .context("file notification is not to be had")?;
-    for (path, mode) in &watched {
+    for (path, mode) in &places {
         watcher.watch(path, *mode).with_context(|| format!("cannot watch {}", path.display()))?;
     }
     tasks.spawn(async move {

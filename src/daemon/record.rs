@@ -14,6 +14,7 @@ use crate::clock;
 use crate::control::gitops::RecordFailure;
 use crate::git::{Changes, CommitText, Pushed, Rejection, StatusBranch, Tip, WriteError};
 use crate::model::applied::FailureClass;
+use crate::model::names::hex;
 use crate::model::observed::Observed;
 use crate::report::{self, ClusterFile, Commit, Files, Input, Memory};
 
@@ -139,14 +140,14 @@ impl State {
             self.memory = Some(memory);
             return Ok(());
         }
-        let changed: Vec<&str> = changes.keys().map(String::as_str).collect();
+        let paths: Vec<&str> = changes.keys().map(String::as_str).collect();
         let revision = outcome.plan.revision.as_ref().map(ToString::to_string);
         let message = report::message(&Commit {
             cluster_name: &shared.settings.cluster_name,
             cluster_uid: uid,
             source_revision: revision.as_deref(),
             writer: &format!("{}/{VERSION}", shared.settings.instance),
-            changed: &changed,
+            changed: &paths,
             memory: &memory,
         });
         let text = CommitText {
@@ -233,7 +234,7 @@ fn check_owner(theirs: Option<&ClusterFile>, status: &StatusSettings, uid: &str)
 
 fn remember(tip: &Tip, files: &BTreeMap<String, String>) -> Result<Memory, RecordFailure> {
     let mut contents = Vec::new();
-    for path in files.keys().filter(|path| path.ends_with(".yaml")) {
+    for path in files.keys().filter(|path| Memory::is_read_from(path)) {
         if let Some(bytes) = tip.read(path).map_err(failure)? {
             contents.push((path.as_str(), bytes));
         }
@@ -265,9 +266,10 @@ fn blob_id(bytes: &[u8]) -> String {
     let mut hash = Sha1::new();
     hash.update(format!("blob {}\0", bytes.len()));
     hash.update(bytes);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failure(error: WriteError) -> RecordFailure {
     RecordFailure { class: class(error.class()), message: error.to_string() }
 }

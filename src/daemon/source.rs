@@ -105,6 +105,7 @@ async fn blocking(
     result
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failure(error: ReadError) -> SourceFailure {
     SourceFailure { class: class(error.class()), message: error.to_string() }
 }

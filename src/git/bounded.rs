@@ -80,6 +80,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "limit of a wait")]
     fn results_panics_and_hanging_work_all_end() {
         assert_eq!(bounded(LONG, || 7), Ok(7));
         assert_eq!(bounded::<()>(LONG, || panic!("for the test")), Err(NoResult::Panicked));

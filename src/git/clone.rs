@@ -28,6 +28,7 @@ pub(super) struct LocalClone {
 
 impl LocalClone {
     /// Takes over `cache`, which must be this clone's alone. What an earlier process left is removed.
+    #[expect(clippy::disallowed_methods, reason = "the clone is a folder")]
     pub(super) fn open(cache: &Path) -> Result<Self, CloneError> {
         let failed = |error: io::Error| CloneError { message: error.to_string() };
         fs::create_dir_all(cache).map_err(failed)?;
@@ -79,6 +80,7 @@ impl LocalClone {
         self.current.is_some()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the clone is a folder")]
     pub(super) fn discard(&mut self) {
         if let Some(path) = self.current.take() {
             // Whatever stays is removed when the next process starts.
@@ -97,6 +99,7 @@ pub(super) fn open_repository(path: &Path) -> Result<Repository, Failure> {
 }
 
 /// Size of the packs; what cannot be read counts nothing.
+#[expect(clippy::disallowed_methods, reason = "the clone is a folder")]
 fn bytes(clone: &Path) -> u64 {
     let Ok(packs) = fs::read_dir(clone.join("objects/pack")) else { return 0 };
     packs.filter_map(|pack| pack.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()

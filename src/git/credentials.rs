@@ -66,6 +66,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// What `folder` holds for `url`. User and password of the address count where the folder has none.
+    #[expect(clippy::disallowed_methods, reason = "credentials are files of a folder")]
     pub(super) fn read(folder: Option<&Path>, url: &GitUrl) -> Result<Self, CredentialsError> {
         if let Some(folder) = folder {
             std::fs::read_dir(folder).map_err(|error| CredentialsError::Folder {
@@ -144,6 +145,7 @@ fn http_proof(files: &Files<'_>, url: &GitUrl) -> Result<Proof, CredentialsError
 struct Files<'a>(Option<&'a Path>);
 
 impl Files<'_> {
+    #[expect(clippy::disallowed_methods, reason = "credentials are files of a folder")]
     fn bytes(&self, name: &'static str) -> Result<Option<Vec<u8>>, CredentialsError> {
         let Some(folder) = self.0 else { return Ok(None) };
         let unreadable = |error: std::io::Error| CredentialsError::Unreadable { name, kind: error.kind() };
@@ -177,6 +179,7 @@ impl Files<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests write the folder")]
 mod tests {
     use super::*;
 

@@ -84,6 +84,7 @@ pub(super) struct Session {
 }
 
 impl Session {
+    #[expect(clippy::disallowed_methods, reason = "the deadline of a connection is its own")]
     fn new(endpoint: Endpoint) -> Result<Self, TransportError> {
         let url = &endpoint.url;
         let wrong = |error| TransportError::Credentials { url: url.to_string(), error };
@@ -171,6 +172,7 @@ impl Session {
         callbacks
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the deadline of a connection is its own")]
     pub(super) fn may_go_on(&self, bytes: u64, objects: usize) -> bool {
         let failure = match check_fetch(bytes, objects) {
             Err(limit) => Failure::Limit(limit),

@@ -97,11 +97,11 @@ impl Reader<'_> {
         if one_shot {
             return Ok(Document::Request { name: key.1 });
         }
-        self.contents(kind, key, pruned).map_err(|fault| fault.about(described))
+        self.contents(kind, key, &pruned).map_err(|fault| fault.about(described))
     }
 
-    fn contents(&mut self, kind: &str, (namespace, name): (String, String), value: Value) -> Result<Document, Fault> {
-        let api_version = text(&value, "apiVersion").unwrap_or("").to_owned();
+    fn contents(&mut self, kind: &str, (namespace, name): (String, String), value: &Value) -> Result<Document, Fault> {
+        let api_version = text(value, "apiVersion").unwrap_or("").to_owned();
         let metadata = value.get("metadata").cloned().unwrap_or_default();
         let mut spec = value.get("spec").cloned().unwrap_or_else(|| Value::Object(Map::new()));
         if value.get("status").is_some() {
@@ -119,7 +119,7 @@ impl Reader<'_> {
             }
         }
         let key = ObjectKey::new(kind, &namespace, &name);
-        let manifest = self.manifest(&key, &metadata, spec);
+        let manifest = self.manifest(&key, &metadata, &spec);
         Ok(Document::Object { key, manifest, metadata })
     }
 
@@ -244,7 +244,7 @@ impl Reader<'_> {
     }
 
     /// Exactly what is sent: the document's own metadata without tracking keys, plus our marks.
-    fn manifest(&mut self, key: &ObjectKey, metadata: &Value, spec: Value) -> Value {
+    fn manifest(&mut self, key: &ObjectKey, metadata: &Value, spec: &Value) -> Value {
         let mut labels = self.kept(metadata, "labels");
         labels.insert(keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_US.into());
         let mut annotations = self.kept(metadata, "annotations");
@@ -293,12 +293,11 @@ impl Reader<'_> {
             .map(|crd| (format!("{}/{}", crd.group, crd.version), crd.kind.to_string()))
             .chain(OWN_KINDS.map(|kind| ("holdfast.dev/v1alpha1".to_owned(), kind.to_owned())));
         let other_version = known.clone().find(|(version, known)| known == kind && version != api_version);
-        let (pointer, message) = match other_version {
-            Some((version, _)) => ("/apiVersion", format!("{kind} has apiVersion {version}, not {api_version}")),
-            None => {
-                let kinds: Vec<String> = known.map(|(_, kind)| kind).collect();
-                ("/kind", format!("unknown kind {kind:?} in {api_version}; known kinds are {}", kinds.join(", ")))
-            }
+        let (pointer, message) = if let Some((version, _)) = other_version {
+            ("/apiVersion", format!("{kind} has apiVersion {version}, not {api_version}"))
+        } else {
+            let kinds: Vec<String> = known.map(|(_, kind)| kind).collect();
+            ("/kind", format!("unknown kind {kind:?} in {api_version}; known kinds are {}", kinds.join(", ")))
         };
         self.fault(HeldCode::UnknownKind, pointer, message)
     }

@@ -7,9 +7,18 @@ pub const NAME_LENGTH_MAX: usize = 63;
 
 /// First `digits` hexadecimal digits of the SHA-256 of a text (at most 64).
 pub fn hash_hex(text: &str, digits: usize) -> String {
-    let mut hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.truncate(digits);
-    hex
+    let mut text = hex(&Sha256::digest(text.as_bytes()));
+    text.truncate(digits);
+    text
+}
+
+/// Two hexadecimal digits a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// `name`, or a cut of it that ends in a hash of the whole when it is over `limit`.

@@ -1,4 +1,4 @@
-//! Repositories and BackupConfigurations that annotated targets ask for.
+//! Repository and BackupConfiguration of everything that annotated targets ask for.
 
 use super::addresses::Addresses;
 use super::documents::is_paused;
@@ -70,14 +70,13 @@ fn want<'a>(world: &'a World, identity: &Identity, target: &Target, names: &mut 
         Found::Broken(error) => {
             return refused(RefusalCode::BlueprintHeld, format!("BackupBlueprint {name} in the cluster: {error}"));
         }
-        Found::Held(_) if in_force => return Outcome::Held(None),
+        Found::Held(_) | Found::Unknown if in_force => return Outcome::Held(None),
         Found::Held(held) => {
             let message = format!("blueprint {name} cannot be used while {} is held: {}", held.at, held.message);
             let fault = Fault { at: Some(held.at.clone()), ..Fault::new(RefusalCode::BlueprintHeld, message) };
             return Outcome::Held(Some(fault));
         }
         Found::Missing if in_force => return Outcome::Gone,
-        Found::Unknown if in_force => return Outcome::Held(None),
         Found::Missing | Found::Unknown => {
             let message = format!("no blueprint {name} is in Git or in the cluster: push it, or name another");
             return refused(RefusalCode::BlueprintMissing, message);

@@ -21,7 +21,7 @@ pub(super) struct Wanted<'a> {
 
 impl Wanted<'_> {
     pub(super) fn repository_manifest(&self) -> Value {
-        self.manifest(&self.repository, self.resolved.repository_spec.clone())
+        self.manifest(&self.repository, &self.resolved.repository_spec)
     }
 
     pub(super) fn configuration_manifest(&self) -> Value {
@@ -32,10 +32,10 @@ impl Wanted<'_> {
             reference.insert("namespace".to_owned(), self.repository.namespace.clone().into());
         }
         spec.insert("repository".to_owned(), Value::Object(reference));
-        self.manifest(&self.configuration, Value::Object(spec))
+        self.manifest(&self.configuration, &Value::Object(spec))
     }
 
-    fn manifest(&self, key: &ObjectKey, spec: Value) -> Value {
+    fn manifest(&self, key: &ObjectKey, spec: &Value) -> Value {
         let mut labels = Map::new();
         labels.insert(keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_US.into());
         if self.blueprint.name.len() <= LABEL_LENGTH_MAX {

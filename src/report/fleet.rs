@@ -6,15 +6,7 @@ use super::memory::ClusterFile;
 pub fn table(branches: &[(String, Option<ClusterFile>)]) -> String {
     let mut rows = vec![["CLUSTER", "TARGETS", "WAITING", "PAUSED", "REFUSED", "HELD", "APPLIED"].map(str::to_owned)];
     for (branch, file) in branches {
-        rows.push(match file {
-            Some(file) => row(file),
-            None => {
-                let mut row = [const { String::new() }; 7];
-                row[0].clone_from(branch);
-                row[6] = "cluster.yaml cannot be read".to_owned();
-                row
-            }
-        });
+        rows.push(file.as_ref().map_or_else(|| unreadable(branch), row));
     }
     let mut widths = [0; 7];
     for row in &rows {
@@ -29,6 +21,13 @@ pub fn table(branches: &[(String, Option<ClusterFile>)]) -> String {
         out.push('\n');
     }
     out
+}
+
+fn unreadable(branch: &str) -> [String; 7] {
+    let mut row = [const { String::new() }; 7];
+    branch.clone_into(&mut row[0]);
+    "cluster.yaml cannot be read".clone_into(&mut row[6]);
+    row
 }
 
 fn row(file: &ClusterFile) -> [String; 7] {

@@ -63,6 +63,8 @@ pub struct Acknowledged {
     pub at: Option<String>,
 }
 
+const CLUSTER_FILE: &str = "cluster.yaml";
+
 /// What earlier reports said, so that a report that finds nothing new gives the same bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -72,13 +74,18 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Whether `read` looks at this file.
+    pub fn is_read_from(path: &str) -> bool {
+        path == CLUSTER_FILE || is_target_file(path)
+    }
+
     /// Reads it back from the files of the branch; a file that cannot be read counts as absent, since it is written anew.
     pub fn read<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Self {
         let mut memory = Self::default();
         for (path, bytes) in files {
-            if path == "cluster.yaml" {
+            if path == CLUSTER_FILE {
                 memory.cluster = ClusterFile::parse(bytes);
-            } else if path.starts_with("targets/") && path.ends_with(".yaml") {
+            } else if is_target_file(path) {
                 let conditions = parse(bytes).and_then(|value| value.get("conditions").cloned());
                 if let Some(conditions) = conditions.and_then(|value| serde_json::from_value(value).ok()) {
                     memory.targets.insert(path.to_owned(), conditions);
@@ -105,6 +112,11 @@ impl ClusterFile {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_value(parse(bytes)?).ok()
     }
+}
+
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "we write these names, in lower case")]
+pub(super) fn is_target_file(path: &str) -> bool {
+    path.starts_with("targets/") && path.ends_with(".yaml")
 }
 
 fn parse(bytes: &[u8]) -> Option<Value> {

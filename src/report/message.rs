@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::escape::line;
-use super::memory::Memory;
+use super::memory::{Memory, is_target_file};
 
 /// Lines of the list; more would hide the trailers.
 const LINES_MAX: usize = 50;
@@ -26,7 +26,7 @@ pub struct Commit<'a> {
 
 pub fn message(commit: &Commit) -> String {
     let mut lines: Vec<(u8, &'static str, String)> = Vec::new();
-    for path in commit.changed.iter().filter(|path| path.starts_with("targets/") && path.ends_with(".yaml")) {
+    for path in commit.changed.iter().filter(|path| is_target_file(path)) {
         lines.push(about(path, commit.memory));
     }
     lines.sort();

@@ -21,7 +21,7 @@ use holdfast::model::plan::{Action, Step};
 use jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::support::{self, api, configuration, plan, repository, step};
 use model::cluster::{Cluster as Model, Key, Refused};
@@ -163,7 +163,7 @@ impl Pair<'_> {
                 } else {
                     self.model.apply(&model_key, manifest, FIELD_MANAGER, false, now).map(|_| ())
                 };
-                (real, said(made))
+                (real, said(&made))
             }
             Act::Update { manifest, stale } => {
                 let action = Action::Update {
@@ -174,7 +174,7 @@ impl Pair<'_> {
                 let real = self.step(step(key, key, action)).await;
                 let mut intent = manifest.clone();
                 intent["metadata"]["uid"] = json!(stale_uid(&uid, *stale));
-                (real, said(self.model.apply(&model_key, &intent, FIELD_MANAGER, true, now).map(|_| ())))
+                (real, said(&self.model.apply(&model_key, &intent, FIELD_MANAGER, true, now).map(|_| ())))
             }
             Act::Delete { stale } => {
                 let version_of = |version: &str| if *stale { "1".to_owned() } else { version.to_owned() };
@@ -184,25 +184,25 @@ impl Pair<'_> {
                 }
                 let real = self.step(step(key, key, action)).await;
                 let result = self.model.delete(&model_key, Some(&uid), Some(&version_of(&version)), now);
-                (real, said(if result == Err(Refused::Missing) { Ok(()) } else { result }))
+                (real, said(&if result == Err(Refused::Missing) { Ok(()) } else { result }))
             }
             Act::Foreign(manifest) => {
                 let params = PostParams { field_manager: Some("somebody".to_owned()), ..PostParams::default() };
                 let object = serde_json::from_value(manifest.clone()).unwrap();
                 let real = api(self.cluster, key).create(&params, &object).await;
-                (done(real.is_ok()), said(self.model.create(&model_key, manifest, "somebody", now).map(|_| ())))
+                (done(real.is_ok()), said(&self.model.create(&model_key, manifest, "somebody", now).map(|_| ())))
             }
             Act::Edit(manager, patch) => {
                 let params = PatchParams { field_manager: Some((*manager).to_owned()), ..PatchParams::default() };
                 let real = api(self.cluster, key).patch(&key.name, &params, &Patch::Merge(patch)).await;
                 (
                     done(real.is_ok()),
-                    said(self.model.edit(&model_key, manager, |value| merge(value, patch)).map(|_| ())),
+                    said(&self.model.edit(&model_key, manager, |value| merge(value, patch)).map(|_| ())),
                 )
             }
             Act::Remove => {
                 let real = api(self.cluster, key).delete(&key.name, &DeleteParams::default()).await;
-                (done(real.is_ok()), said(self.model.delete(&model_key, None, None, now)))
+                (done(real.is_ok()), said(&self.model.delete(&model_key, None, None, now)))
             }
         }
     }
@@ -236,7 +236,7 @@ fn done(ok: bool) -> String {
     if ok { "done".to_owned() } else { "refused".to_owned() }
 }
 
-fn said(result: Result<(), Refused>) -> String {
+fn said(result: &Result<(), Refused>) -> String {
     match result {
         Ok(()) => "done".to_owned(),
         Err(Refused::Conflict(_)) => "conflict".to_owned(),
@@ -268,9 +268,7 @@ fn shape(object: &Value) -> Shape {
     let metadata = &object["metadata"];
     let entries = metadata["managedFields"].as_array().cloned().unwrap_or_default();
     // Containers that a manager owns as such say nothing about a value, and the model does not keep them.
-    let is_value = |path: &fields::Path| {
-        !fields::get(object, path).is_some_and(|value| value.as_object().is_some_and(|value| !value.is_empty()))
-    };
+    let is_value = |path: &fields::Path| fields::get(object, path).and_then(Value::as_object).is_none_or(Map::is_empty);
     let owners = entries.iter().filter(|entry| entry.get("subresource").is_none()).map(|entry| {
         let operation = if entry["operation"] == "Apply" { Operation::Apply } else { Operation::Update };
         let set: FieldSet = fields::read(&entry["fieldsV1"]).into_iter().filter(is_value).collect();

@@ -1,4 +1,5 @@
 //! Git against real servers: `git http-backend`, sshd, and servers that misbehave on purpose.
+#![expect(clippy::disallowed_methods, reason = "the tests start servers, write files, and have deadlines")]
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -68,13 +68,13 @@ pub fn diff(plan: &Plan, palette: Palette, excerpt: &dyn Fn(&crate::model::place
     }
     for held in &plan.held {
         write_held(&mut out, held, palette);
-        indented(&mut out, &excerpt(&held.at).unwrap_or_default(), |line| line.to_owned());
+        indented(&mut out, &excerpt(&held.at).unwrap_or_default(), str::to_owned);
         out.push('\n');
     }
     for warning in &plan.warnings {
         write_warning(&mut out, warning, palette);
         let shown = warning.at.as_ref().and_then(excerpt).unwrap_or_default();
-        indented(&mut out, &shown, |line| line.to_owned());
+        indented(&mut out, &shown, str::to_owned);
         out.push('\n');
     }
     if !plan.incomplete.is_empty() {
@@ -134,7 +134,7 @@ fn write_step(out: &mut String, step: &Step, palette: Palette) {
                 Some('+') => palette.added(line),
                 Some('-') => palette.removed(line),
                 Some(_) | None => line.to_owned(),
-            })
+            });
         }
         Action::Delete { .. } => {}
     }
