@@ -14,7 +14,7 @@ pub(super) fn crds() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-pub(super) fn manifests(args: &ManifestsArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn manifests(args: &ManifestsArgs) -> ExitCode {
     let settings = Settings {
         namespace: args.install_namespace.clone(),
         image: args.image.clone(),
@@ -22,6 +22,6 @@ pub(super) fn manifests(args: &ManifestsArgs) -> anyhow::Result<ExitCode> {
         git_url: args.git_url.clone(),
         git_credentials: args.git_secret.clone(),
     };
-    print!("{}", to_yaml(&objects(&settings))?);
-    Ok(ExitCode::SUCCESS)
+    print!("{}", to_yaml(&objects(&settings)));
+    ExitCode::SUCCESS
 }

@@ -36,7 +36,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Observe(args) => observe::run(&args, &cli.connection),
         Command::Status(args) => status::run(&args),
         Command::Crds => Ok(install::crds()),
-        Command::Manifests(args) => install::manifests(&args),
+        Command::Manifests(args) => Ok(install::manifests(&args)),
         Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut std::io::stdout());

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::args::{Connection, ObserveArgs};
 use crate::cluster::api::Handles;
 use crate::cluster::observe::dump;
+use crate::yaml;
 
 pub(super) fn run(args: &ObserveArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
     let lists = super::run_daemon::runtime()?.block_on(async {
@@ -12,7 +13,7 @@ pub(super) fn run(args: &ObserveArgs, connection: &Connection) -> anyhow::Result
         anyhow::Ok(dump(&handles, args.managed_fields).await?)
     })?;
     for list in &lists {
-        print!("---\n{}", serde_yaml::to_string(list)?);
+        print!("---\n{}", yaml::write(list));
     }
     Ok(ExitCode::SUCCESS)
 }

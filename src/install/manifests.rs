@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rbac::{ACCOUNT, rbac};
+use crate::yaml;
 
 /// What an installation has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +36,13 @@ pub fn manifests(settings: &Settings) -> Vec<Value> {
 }
 
 /// Many documents in one text.
-pub fn to_yaml(objects: &[Value]) -> Result<String, serde_yaml::Error> {
+pub fn to_yaml(objects: &[Value]) -> String {
     let mut text = String::new();
     for object in objects {
         text.push_str("---\n");
-        text.push_str(&serde_yaml::to_string(object)?);
+        text.push_str(&yaml::write(object));
     }
-    Ok(text)
+    text
 }
 
 fn namespace(name: &str, labels: &Value) -> Value {
@@ -151,8 +152,8 @@ mod tests {
 
     #[test]
     fn the_same_settings_give_the_same_bytes() {
-        let text = to_yaml(&manifests(&settings())).unwrap();
-        assert_eq!(text, to_yaml(&manifests(&settings())).unwrap());
+        let text = to_yaml(&manifests(&settings()));
+        assert_eq!(text, to_yaml(&manifests(&settings())));
         assert_eq!(text.matches("---\n").count(), 7);
         assert!(text.contains("- --cluster-name=prod-eu1\n"), "{text}");
     }

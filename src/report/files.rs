@@ -11,6 +11,7 @@ use crate::model::applied::Applied;
 use crate::model::object::TargetKey;
 use crate::model::observed::Observed;
 use crate::model::plan::Plan;
+use crate::yaml;
 
 /// Acknowledged digests that `cluster.yaml` remembers.
 const ACKNOWLEDGED_MAX: usize = 100;
@@ -62,17 +63,13 @@ pub fn files(input: &Input, memory: &Memory) -> (Files, Memory) {
         let own: Vec<&index::Row> = rows.iter().filter(|row| row.file.target.namespace == *namespace).collect();
         files.insert(format!("targets/{namespace}/README.md"), index::namespace_readme(namespace, &own).into_bytes());
     }
-    files.insert("cluster.yaml".to_owned(), yaml(&cluster));
+    files.insert("cluster.yaml".to_owned(), yaml::write(&cluster).into_bytes());
     files.insert("findings.yaml".to_owned(), findings::file(input.plan));
     for (path, file) in &targets {
-        files.insert(path.clone(), yaml(file));
+        files.insert(path.clone(), yaml::write(file).into_bytes());
     }
     next.cluster = Some(cluster);
     (files, next)
-}
-
-fn yaml<T: serde::Serialize>(value: &T) -> Vec<u8> {
-    serde_yaml::to_string(value).unwrap_or_default().into_bytes()
 }
 
 fn facts<'a>(input: &Input<'a>) -> BTreeMap<TargetKey, Facts<'a>> {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::plan::Plan;
 use crate::plan::render::{HeldEntry, RefusalEntry, WarningEntry};
+use crate::yaml;
 
 /// Entries of one list; more are counted, not shown.
 const ENTRIES_MAX: usize = 1000;
@@ -31,5 +32,5 @@ pub(super) fn file(plan: &Plan) -> Vec<u8> {
         warnings: plan.warnings.iter().take(ENTRIES_MAX).map(WarningEntry::from).collect(),
         omitted: over(plan.held.len()) + over(plan.refusals.len()) + over(plan.warnings.len()),
     };
-    serde_yaml::to_string(&findings).unwrap_or_default().into_bytes()
+    yaml::write(&findings).into_bytes()
 }

@@ -1,4 +1,5 @@
-//! Reads untrusted YAML and JSON documents into JSON values that know their places in the file.
+//! Reads untrusted YAML and JSON documents into JSON values that know their places in the file, and writes YAML that
+//! is read back as the same values.
 //!
 //! The text is read twice, both times in linear time: `tokens` finds the exact places and enforces what must not
 //! wait (depth, anchors, tags), `build` turns parser events into values. Scalars mean what kubectl takes them for.
@@ -14,10 +15,12 @@ mod resolve;
 mod source;
 mod surrogates;
 mod tokens;
+mod write;
 
 pub use document::{Document, Position, Span};
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;
+pub use write::write;
 
 use source::Source;
 use tokens::{Stop, Token};

@@ -6,6 +6,7 @@ use yaml_rust2::scanner::TScalarStyle;
 use super::number::{self, Number};
 
 const CORE: &str = "tag:yaml.org,2002:";
+const MERGE_KEY: &str = "<<";
 
 /// The tags that are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Scalar<'_> {
 
     /// Merge keys are told by their look only; quoted or tagged, `<<` is a key like any other.
     pub(super) fn is_merge_key(&self) -> bool {
-        self.text == "<<" && self.style == TScalarStyle::Plain && self.tag.is_none()
+        self.text == MERGE_KEY && self.style == TScalarStyle::Plain && self.tag.is_none()
     }
 
     fn meaning(&self) -> Result<Meaning, String> {
@@ -125,6 +126,11 @@ impl Scalar<'_> {
             (Tag::Int | Tag::Float | Tag::Bool | Tag::Null, _) => Err(tag.misfit(&format!("`{}`", self.text))),
         }
     }
+}
+
+/// Whether text without quotes is read as the same text, as a value and as a key.
+pub(super) fn is_text(text: &str) -> bool {
+    text != MERGE_KEY && resolve(text) == Meaning::Text
 }
 
 /// The table of go-yaml v2, `resolve.go`. Timestamps are text there in the end, and so is base 60.

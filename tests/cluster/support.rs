@@ -50,7 +50,7 @@ pub(crate) fn settings(namespace: &str) -> Settings {
 
 /// Installs the daemon's objects and gives the kubeconfig of its account, once its rights hold.
 pub(crate) async fn account(cluster: &Cluster, namespace: &TestNamespace) -> PathBuf {
-    let yaml = to_yaml(&manifests(&settings(&namespace.name))).unwrap();
+    let yaml = to_yaml(&manifests(&settings(&namespace.name)));
     cluster.apply_yaml(&yaml, &namespace.name).await;
     let kubeconfig = cluster.service_account_kubeconfig(&namespace.name, "holdfast").await;
     let handles = handles(&kubeconfig, &namespace.name).await;

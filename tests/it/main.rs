@@ -14,3 +14,4 @@ mod yaml_hostile;
 mod yaml_places;
 mod yaml_positions;
 mod yaml_scalars;
+mod yaml_write;

@@ -117,7 +117,7 @@ pub fn json(plan: &Plan, cluster: Option<&str>) -> String {
 
 /// The same as [`json`], as YAML.
 pub fn yaml(plan: &Plan, cluster: Option<&str>) -> String {
-    serde_yaml::to_string(&document(plan, cluster)).unwrap_or_default()
+    crate::yaml::write(&document(plan, cluster))
 }
 
 fn document<'a>(plan: &'a Plan, cluster: Option<&'a str>) -> Document<'a> {

@@ -8,6 +8,7 @@ use similar::{Algorithm, TextDiff};
 
 use crate::model::plan::{Action, Held, Plan, Refusal, Step, Warning};
 use crate::model::redact;
+use crate::yaml;
 
 /// A diff that takes longer than this is shown coarser; objects are small, so only hostile ones get there.
 const DIFF_TIME_MAX: Duration = Duration::from_millis(200);
@@ -181,5 +182,5 @@ fn indented(out: &mut String, text: &str, paint: impl Fn(&str) -> String) {
 }
 
 fn block(value: &Value) -> String {
-    serde_yaml::to_string(&redact::value(value)).unwrap_or_default()
+    yaml::write(&redact::value(value))
 }
