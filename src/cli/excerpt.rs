@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::place::Place;
+use crate::model::redact;
 use crate::model::tree::Tree;
 
 /// Lines of a source that complaints can show.
@@ -20,7 +21,7 @@ impl Excerpts {
         /// Longer lines would wrap a terminal several times.
         const SHOWN_CHARS_MAX: usize = 160;
         let text = String::from_utf8_lossy(self.files.get(&*place.path)?);
-        let line = text.lines().nth(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
+        let line = redact::in_place(text.lines().nth(usize::try_from(place.line).ok()?.checked_sub(1)?)?);
         let column = usize::try_from(place.column).ok()?.saturating_sub(1);
         let start = column.saturating_sub(SHOWN_CHARS_MAX / 2);
         let shown: String =

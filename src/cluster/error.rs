@@ -8,6 +8,7 @@ use kube::Error;
 use kube::core::Status;
 
 use crate::model::applied::{FailureClass, StepResult};
+use crate::model::redact;
 
 /// A message is read in a table of a README: one line, as long as two lines of a terminal.
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -171,9 +172,10 @@ fn unreachable(what: &str, error: &Error) -> String {
     }
 }
 
-/// One line of bounded length.
+/// One line of bounded length. The server quotes values that it does not accept.
 fn short(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = redact::text(&line).into_owned();
     if line.chars().count() <= MESSAGE_CHARS_MAX {
         return line;
     }
@@ -223,6 +225,7 @@ mod tests {
     #[test]
     fn messages_are_one_short_line() {
         assert_eq!(short("a\n  b"), "a b");
+        assert_eq!(short("Invalid value: \"rest:https://u:p@h/\""), "Invalid value: \"rest:https://***@h/\"");
         assert_eq!(short(&"x".repeat(500)).chars().count(), MESSAGE_CHARS_MAX);
     }
 }

@@ -16,6 +16,7 @@ use super::object::ObjectKey;
 use super::observed::LiveBlueprint;
 use super::place::Place;
 use super::plan::Warning;
+use super::redact;
 use super::substitution;
 use super::tree::{DOCUMENTS_MAX, InputsHash, NoticeKind, Revision, Tree};
 use crate::cron::Schedule;
@@ -119,6 +120,11 @@ impl Desired {
         }
         let Parsing { first, blueprints, documents, mut held, mut warnings, acknowledged, counts, .. } = parsing;
         drop(first);
+        for message in
+            held.iter_mut().map(|held| &mut held.message).chain(warnings.iter_mut().map(|one| &mut one.message))
+        {
+            *message = redact::message(message);
+        }
         held.sort();
         warnings.sort();
         Ok(Self {

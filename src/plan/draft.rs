@@ -10,6 +10,7 @@ use crate::model::desired::Described;
 use crate::model::keys;
 use crate::model::object::ObjectKey;
 use crate::model::plan::{Action, Held, Plan, Protection, Refusal, Step, Warning};
+use crate::model::redact;
 
 #[derive(Default)]
 pub(super) struct Draft {
@@ -38,6 +39,12 @@ impl Draft {
             let last = |step: &Step| matches!(step.action, Action::Delete { .. });
             (last(a), &a.object).cmp(&(last(b), &b.object))
         });
+        for step in &mut self.steps {
+            step.reason.message = redact::message(&step.reason.message);
+        }
+        for refusal in &mut self.refusals {
+            refusal.message = redact::message(&refusal.message);
+        }
         self.refusals.sort();
         self.refusals.dedup();
         self.warnings.extend(world.desired.warnings.iter().cloned());

@@ -2,12 +2,16 @@
 
 use serde::Serialize;
 
-use crate::model::plan::Plan;
+use crate::model::plan::{Held, Plan};
 use crate::plan::render::{HeldEntry, RefusalEntry, WarningEntry};
 use crate::yaml;
 
 /// Entries of one list; more are counted, not shown.
 const ENTRIES_MAX: usize = 1000;
+/// What one list may fill, so that the file stays below 512 KiB whatever the lengths of messages and paths.
+const LIST_BYTES_MAX: usize = 160 << 10;
+/// Objects that one held entry names; `targets/` says of each that it is held.
+const KEEPS_MAX: usize = 100;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,15 +26,37 @@ struct Findings<'a> {
 }
 
 pub(super) fn file(plan: &Plan) -> Vec<u8> {
-    let over = |count: usize| count.saturating_sub(ENTRIES_MAX);
+    let mut omitted = plan.held.iter().map(|held| held.keeps.len().saturating_sub(KEEPS_MAX)).sum();
+    let held = shown(plan.held.iter().map(few), &mut omitted);
+    let refusals = shown(plan.refusals.iter().map(RefusalEntry::from), &mut omitted);
+    let warnings = shown(plan.warnings.iter().map(WarningEntry::from), &mut omitted);
     let findings = Findings {
         api_version: "holdfast.dev/v1alpha1",
         kind: "Findings",
         schema: 1,
-        held: plan.held.iter().take(ENTRIES_MAX).map(HeldEntry::from).collect(),
-        refusals: plan.refusals.iter().take(ENTRIES_MAX).map(RefusalEntry::from).collect(),
-        warnings: plan.warnings.iter().take(ENTRIES_MAX).map(WarningEntry::from).collect(),
-        omitted: over(plan.held.len()) + over(plan.refusals.len()) + over(plan.warnings.len()),
+        held,
+        refusals,
+        warnings,
+        omitted,
     };
     yaml::write(&findings).into_bytes()
+}
+
+fn few(held: &Held) -> HeldEntry<'_> {
+    let mut entry = HeldEntry::from(held);
+    entry.keeps.truncate(KEEPS_MAX);
+    entry
+}
+
+/// The first entries that fit; the others are counted.
+fn shown<T: Serialize>(entries: impl ExactSizeIterator<Item = T>, omitted: &mut usize) -> Vec<T> {
+    let count = entries.len();
+    let mut bytes = 0;
+    let fits = |entry: &T| {
+        bytes += serde_yaml::to_string(&[entry]).map_or(LIST_BYTES_MAX, |text| text.len());
+        bytes <= LIST_BYTES_MAX
+    };
+    let shown: Vec<T> = entries.take(ENTRIES_MAX).take_while(fits).collect();
+    *omitted += count - shown.len();
+    shown
 }

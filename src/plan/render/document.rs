@@ -94,7 +94,7 @@ pub struct HeldEntry<'a> {
     at: String,
     message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    keeps: Vec<String>,
+    pub keeps: Vec<String>,
 }
 
 /// Entry of `warnings`, here and in `findings.yaml`.
