@@ -86,9 +86,9 @@ impl DaemonProcess {
     /// # Panics
     /// After `timeout`, or if it ends before.
     pub(crate) async fn wait_for_ready(&mut self, url: &str, timeout: Duration) {
-        self.wait(timeout, &format!("{url} ready"), async |_| match get_status(url).await {
-            Ok(200) => Ok(()),
-            Ok(status) => Err(format!("status {status}")),
+        self.wait(timeout, &format!("{url} ready"), async |_| match get(url).await {
+            Ok((200, _)) => Ok(()),
+            Ok((status, _)) => Err(format!("status {status}")),
             Err(error) => Err(error.to_string()),
         })
         .await;
@@ -113,11 +113,16 @@ impl DaemonProcess {
     /// # Panics
     /// If it runs on after `timeout`.
     pub(crate) async fn terminate(&mut self, timeout: Duration) -> ExitStatus {
+        self.ask_to_end();
+        self.wait_for_exit(timeout).await
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub(crate) fn ask_to_end(&mut self) {
         // By the shell: the standard library has only SIGKILL, and unsafe code is denied here.
         let kill = ["-c", "kill -TERM \"$1\"", "sh", &self.pid().to_string()].map(str::to_owned);
         let status = Command::new("sh").args(kill).status().expect("sh can be started");
         assert!(status.success() || self.exited().is_some(), "SIGTERM not sent");
-        self.wait_for_exit(timeout).await
     }
 
     async fn wait(&mut self, timeout: Duration, what: &str, condition: impl AsyncFn(&Self) -> Result<(), String>) {
@@ -154,8 +159,8 @@ fn tail(text: &str) -> &str {
     &text[start..]
 }
 
-/// GETs `url` (plain HTTP) and gives the status; a connection that hangs fails after two seconds.
-async fn get_status(url: &str) -> std::io::Result<u16> {
+/// GETs `url` (plain HTTP) and gives status and body; a connection that hangs fails after two seconds.
+pub(crate) async fn get(url: &str) -> std::io::Result<(u16, String)> {
     let rest = url.strip_prefix("http://").expect("a plain HTTP URL");
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let exchange = async {
@@ -165,7 +170,8 @@ async fn get_status(url: &str) -> std::io::Result<u16> {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        status.ok_or_else(|| std::io::Error::other("no HTTP answer"))
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+        status.zip(body).ok_or_else(|| std::io::Error::other("no HTTP answer"))
     };
     tokio::time::timeout(Duration::from_secs(2), exchange).await?
 }

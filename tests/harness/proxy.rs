@@ -13,7 +13,7 @@ use std::{
 use http_body_util::BodyExt as _;
 use hyper::{
     Request, Response,
-    body::Incoming,
+    body::{Body, Bytes, Incoming},
     client::conn::http1,
     header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING},
 };
@@ -27,7 +27,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    http_thread::{Answer, HttpThread, RequestLog, SeenRequest, full},
+    http_thread::{Answer, BoxError, HttpThread, RequestLog, SeenRequest, full},
     kubeconfig::ServerAccess,
     tls::client_config,
     truncated::Truncated,
@@ -36,8 +36,12 @@ use super::{
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It waits until the rule is released and goes on then.
+    /// It waits until the rule is released and goes on then, if its client still waits.
     Hold,
+    /// The server does its work and the answer waits until the rule is released.
+    HoldAnswer,
+    /// It waits until the rule is released and goes on then, even if its client is gone by that time.
+    Outlive,
     /// The connection is closed and the server never sees the request.
     CutBefore,
     /// The server does its work and the answer is lost. Not for watches: they have no end.
@@ -229,10 +233,12 @@ async fn answer(
     let seen = log.record(&request);
     let rule = rules.lock().expect("no holder panics").iter().find(|rule| rule.applies(&seen)).cloned();
     let mut truncate = None;
-    let mut lose_answer = false;
+    let (mut lose_answer, mut hold_answer) = (false, None);
     match rule.as_ref().map(|rule| (rule, rule.action)) {
         None => {}
         Some((rule, Action::Hold)) => rule.hold().await,
+        Some((rule, Action::HoldAnswer)) => hold_answer = Some(Arc::clone(rule)),
+        Some((rule, Action::Outlive)) => return outlive(upstream, Arc::clone(rule), log, seen.nth, request).await,
         Some((_, Action::Delay(delay))) => tokio::time::sleep(delay).await,
         Some((_, Action::CutBefore)) => return Err("cut before it was forwarded".into()),
         Some((_, Action::CutAfterForward)) => lose_answer = true,
@@ -244,6 +250,9 @@ async fn answer(
     }
     let mut answer = upstream.forward(request).await?;
     log.answered(seen.nth, answer.status().as_u16());
+    if let Some(rule) = hold_answer {
+        rule.hold().await;
+    }
     if lose_answer {
         answer.into_body().collect().await?;
         return Err("cut after it was forwarded".into());
@@ -255,6 +264,25 @@ async fn answer(
         Some(bytes) => answer.map(|body| Truncated::new(body, bytes).boxed()),
         None => answer.map(|body| body.map_err(Into::into).boxed()),
     })
+}
+
+/// Sends a request on when the rule is released. In a task of its own, which does not end with the connection.
+async fn outlive(
+    upstream: Upstream,
+    rule: Arc<Rule>,
+    log: RequestLog,
+    nth: usize,
+    request: Request<Incoming>,
+) -> Answer {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, full(body.collect().await?.to_bytes()));
+    let sent = tokio::spawn(async move {
+        rule.hold().await;
+        let (head, body) = upstream.forward(request).await?.into_parts();
+        log.answered(nth, head.status.as_u16());
+        Ok::<_, BoxError>(Response::from_parts(head, full(body.collect().await?.to_bytes())))
+    });
+    sent.await?
 }
 
 /// An answer that Kubernetes clients understand too.
@@ -269,7 +297,10 @@ fn refusal(status: u16) -> Answer {
 
 impl Upstream {
     /// Sends one request over a connection of its own.
-    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Incoming>, super::http_thread::BoxError> {
+    async fn forward<B>(&self, request: Request<B>) -> Result<Response<Incoming>, BoxError>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let stream = TcpStream::connect(&self.authority).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
@@ -282,11 +313,14 @@ impl Upstream {
         }
     }
 
-    async fn send(
+    async fn send<B>(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<Incoming>, super::http_thread::BoxError> {
+        mut request: Request<B>,
+    ) -> Result<Response<Incoming>, BoxError>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the answer's body, or when nobody reads that any more.
         tokio::spawn(connection);

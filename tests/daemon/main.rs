@@ -1,0 +1,13 @@
+//! The real daemon as a process: a real API server under the shipped RBAC, a real Git server over smart HTTP.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod audit;
+mod daemon;
+mod documents;
+mod election;
+mod idle;
+mod restart;
+mod state;
+mod world;
