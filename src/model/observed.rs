@@ -128,6 +128,12 @@ impl Live {
         Some((target, self.annotations.get(keys::BLUEPRINT)?))
     }
 
+    /// How often in a row the changes of one manager were undone, and that manager.
+    pub fn undone(&self) -> Option<(u32, &str)> {
+        let (count, manager) = self.annotations.get(keys::UNDONE)?.split_once(' ')?;
+        Some((count.parse().ok()?, manager))
+    }
+
     /// Who made it, as far as the object tells.
     pub fn made_by(&self) -> String {
         let managers = self.owned.as_ref().map(OwnedFields::other_managers).unwrap_or_default();

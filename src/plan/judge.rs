@@ -84,7 +84,7 @@ pub(super) fn judge(world: &World, key: &ObjectKey, mut manifest: Value, adopt: 
     };
     let why = why(ours, live, &change);
     if let Why::Drifted { manager, fields } = &why {
-        let count = undone_by(undone.as_deref(), manager);
+        let count = live.undone().filter(|(_, by)| by == manager).map_or(0, |(count, _)| count);
         if count >= UNDONE_MAX {
             let message = format!(
                 "{manager} has changed {} of {} {} again after it was set back {count} times: stop that manager, or change the document in Git",
@@ -145,14 +145,6 @@ fn mark_undone(manifest: &mut Value, mark: Option<&str>) {
                 annotations.remove(keys::UNDONE);
             }
         }
-    }
-}
-
-/// How often in a row the changes of this manager were undone: `<count> <manager>`.
-fn undone_by(mark: Option<&str>, manager: &str) -> u32 {
-    match mark.and_then(|mark| mark.split_once(' ')) {
-        Some((count, by)) if by == manager => count.parse().unwrap_or(0),
-        _ => 0,
     }
 }
 

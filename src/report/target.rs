@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::memory::{Condition, Memory};
 use crate::cron::Schedule;
 use crate::model::applied::StepResult;
+use crate::model::finding::ReasonCode;
 use crate::model::names::hash_hex;
 use crate::model::object::{ObjectKey, TargetKey};
 use crate::model::observed::Observed;
@@ -96,6 +97,7 @@ pub(super) fn file(
     now: Timestamp,
 ) -> TargetFile {
     let backups = facts.protections.iter().filter(|one| one.configuration.is_some() || one.blueprint.is_some());
+    let conditions = std::iter::once(accepted(facts, now)).chain(drifted(facts, observed, now));
     TargetFile {
         api_version: "holdfast.dev/v1alpha1",
         kind: "TargetStatus",
@@ -103,7 +105,7 @@ pub(super) fn file(
         target: key.clone(),
         state: state(facts),
         backups: backups.map(|protection| backup(protection, observed, time_zone)).collect(),
-        conditions: vec![Memory::since(known, accepted(facts, now))],
+        conditions: conditions.map(|condition| Memory::since(known, condition)).collect(),
     }
 }
 
@@ -122,15 +124,34 @@ pub(super) fn is_failure(result: &StepResult) -> bool {
     }
 }
 
-/// Why the first complaint stands, or that there is none.
-fn accepted(facts: &Facts, now: Timestamp) -> Condition {
-    let condition = |status: &str, reason: &str, message: String| Condition {
-        kind: "Accepted".to_owned(),
+fn condition(kind: &str, status: &str, reason: &str, message: String, now: Timestamp) -> Condition {
+    Condition {
+        kind: kind.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message,
         since: Timestamp::from_second(now.as_second()).unwrap_or(now),
-    };
+    }
+}
+
+/// Whose changes of its objects were set back. Read from the mark on the object, so that it is said until Git asks for
+/// something else, whichever process undid them.
+fn drifted(facts: &Facts, observed: &Observed, now: Timestamp) -> Option<Condition> {
+    let keys = facts.protections.iter().flat_map(|one| one.configuration.iter().chain(&one.repository));
+    let drifts: Vec<String> = keys
+        .filter_map(|key| {
+            let (count, manager) = observed.objects.get(key).filter(|live| live.is_ours())?.undone()?;
+            let times = if count == 1 { "once".to_owned() } else { format!("{count} times in a row") };
+            Some(format!("{manager} changed {} {}: set back {times}", key.kind.as_str(), key.short()))
+        })
+        .collect();
+    let reason = ReasonCode::Drift.as_str();
+    (!drifts.is_empty()).then(|| condition("Drifted", "True", reason, drifts.join("; "), now))
+}
+
+/// Why the first complaint stands, or that there is none.
+fn accepted(facts: &Facts, now: Timestamp) -> Condition {
+    let condition = |status: &str, reason: &str, message: String| condition("Accepted", status, reason, message, now);
     if let Some(refusal) = facts.refusals.first() {
         return condition("False", refusal.code.as_str(), refusal.message.clone());
     }

@@ -6,6 +6,7 @@ mod harness;
 mod audit;
 mod daemon;
 mod documents;
+mod drift;
 mod election;
 mod idle;
 mod restart;
