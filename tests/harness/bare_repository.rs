@@ -144,12 +144,18 @@ impl BareRepository {
     /// All files of `branch` (path to content); empty if the branch is not there.
     pub(crate) fn files(&self, branch: &str) -> BTreeMap<String, String> {
         let Some(commit) = self.commit_at(branch) else { return BTreeMap::new() };
-        let paths = self.git.run(&self.path(), &["ls-tree", "-r", "-z", "--name-only", &commit]);
-        let content = |path: &str| {
+        let content = |path: String| {
             let blob = self.git.output(&self.path(), &["cat-file", "blob", &format!("{commit}:{path}")]).stdout;
-            (path.to_owned(), String::from_utf8(blob).expect("files of tests are UTF-8"))
+            (path, String::from_utf8(blob).expect("files of tests are UTF-8"))
         };
-        paths.split('\0').filter(|path| !path.is_empty()).map(content).collect()
+        self.paths(&commit).into_iter().map(content).collect()
+    }
+
+    /// The paths of all files of `branch` (or of a commit); none if it is not there.
+    pub(crate) fn paths(&self, branch: &str) -> Vec<String> {
+        let output = self.git.output(&self.path(), &["ls-tree", "-r", "-z", "--name-only", branch]);
+        let paths = String::from_utf8(output.stdout).expect("paths of tests are UTF-8");
+        paths.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
     }
 
     /// Installs `script` (for `sh`) as the hook.
