@@ -223,7 +223,8 @@ impl Parsing {
                     self.documents.remove(&key);
                 }
             }
-            Err(Fault { code, at: place, message, names, more }) => {
+            Err(fault) => {
+                let Fault { code, at: place, message, names, more } = *fault;
                 let twice = names.as_ref().is_some_and(|described| !self.is_first(described, &at));
                 if let Some(described) = names.as_ref().filter(|_| twice) {
                     self.forget(described);

@@ -74,7 +74,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn read(mut self) -> Result<Document, Fault> {
+    pub(super) fn read(mut self) -> Result<Document, Box<Fault>> {
         let value = &self.document.value;
         let (api_version, kind) = (text(value, "apiVersion").unwrap_or(""), text(value, "kind").unwrap_or(""));
         if api_version.starts_with(OUR_GROUP) {
@@ -100,7 +100,12 @@ impl Reader<'_> {
         self.contents(kind, key, &pruned).map_err(|fault| fault.about(described))
     }
 
-    fn contents(&mut self, kind: &str, (namespace, name): (String, String), value: &Value) -> Result<Document, Fault> {
+    fn contents(
+        &mut self,
+        kind: &str,
+        (namespace, name): (String, String),
+        value: &Value,
+    ) -> Result<Document, Box<Fault>> {
         let api_version = text(value, "apiVersion").unwrap_or("").to_owned();
         let metadata = value.get("metadata").cloned().unwrap_or_default();
         let mut spec = value.get("spec").cloned().unwrap_or_else(|| Value::Object(Map::new()));
@@ -123,7 +128,7 @@ impl Reader<'_> {
         Ok(Document::Object { key, manifest, metadata })
     }
 
-    fn own(&mut self, api_version: &str, kind: &str) -> Result<Document, Fault> {
+    fn own(&mut self, api_version: &str, kind: &str) -> Result<Document, Box<Fault>> {
         if api_version != "holdfast.dev/v1alpha1" || !OWN_KINDS.contains(&kind) {
             return Err(self.unknown_kind(api_version, kind));
         }
@@ -138,7 +143,7 @@ impl Reader<'_> {
     }
 
     /// Namespace (empty for cluster-scoped kinds) and name.
-    fn name(&self, crd: &Crd) -> Result<(String, String), Fault> {
+    fn name(&self, crd: &Crd) -> Result<(String, String), Box<Fault>> {
         let metadata = self.document.value.get("metadata").unwrap_or(&Value::Null);
         let name = text(metadata, "name").unwrap_or_default();
         let namespace = text(metadata, "namespace").unwrap_or_default();
@@ -173,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// Judges by the shipped schema; unknown fields become warnings and are left out of what is returned.
-    fn schema(&mut self, crd: &Crd, template: bool) -> Result<Value, Fault> {
+    fn schema(&mut self, crd: &Crd, template: bool) -> Result<Value, Box<Fault>> {
         let value = &self.document.value;
         let mut unknown = false;
         let mut faults = Vec::new();
@@ -205,7 +210,7 @@ impl Reader<'_> {
         }
         let mut faults = faults.into_iter().take(FAULTS_MAX);
         if let Some(first) = faults.next() {
-            return Err(Fault { more: faults.map(|fault| (fault.at, fault.message)).collect(), ..first });
+            return Err(Box::new(Fault { more: faults.map(|fault| (fault.at, fault.message)).collect(), ..*first }));
         }
         let mut pruned = value.clone();
         if unknown {
@@ -216,7 +221,7 @@ impl Reader<'_> {
         Ok(pruned)
     }
 
-    fn schedule(&self, spec: &Value) -> Result<(), Fault> {
+    fn schedule(&self, spec: &Value) -> Result<(), Box<Fault>> {
         let Some(schedule) = text(spec, "schedule").filter(|text| !text.is_empty() && !substitution::is_template(text))
         else {
             return Ok(());
@@ -227,7 +232,7 @@ impl Reader<'_> {
     }
 
     /// Places of the template strings of a blueprint, for complaints about their values.
-    fn templates(&self) -> Result<BTreeMap<String, Place>, Fault> {
+    fn templates(&self) -> Result<BTreeMap<String, Place>, Box<Fault>> {
         let mut places = BTreeMap::new();
         each_string(self.document.value.get("spec").unwrap_or(&Value::Null), "", &mut |pointer, text| {
             if !substitution::is_template(text) {
@@ -287,7 +292,7 @@ impl Reader<'_> {
         self.warnings.push(Warning { code: WarningCode::FieldNotSent, at, object: None, message });
     }
 
-    fn unknown_kind(&self, api_version: &str, kind: &str) -> Fault {
+    fn unknown_kind(&self, api_version: &str, kind: &str) -> Box<Fault> {
         let known = schema::all()
             .filter(|crd| crd.group == "stash.appscode.com")
             .map(|crd| (format!("{}/{}", crd.group, crd.version), crd.kind.to_string()))
@@ -307,19 +312,20 @@ impl Reader<'_> {
     }
 
     /// A complaint about a value: it points at the value.
-    fn fault(&self, code: HeldCode, pointer: &str, message: String) -> Fault {
+    fn fault(&self, code: HeldCode, pointer: &str, message: String) -> Box<Fault> {
         let at = Place::new(self.path, self.document.value_position(pointer));
-        Fault { code, at, message, names: None, more: Vec::new() }
+        Box::new(Fault { code, at, message, names: None, more: Vec::new() })
     }
 
     /// A complaint about what is not there: it points at the key of what lacks it.
-    fn lack(&self, code: HeldCode, pointer: &str, message: String) -> Fault {
-        Fault { code, at: self.place(pointer), message, names: None, more: Vec::new() }
+    fn lack(&self, code: HeldCode, pointer: &str, message: String) -> Box<Fault> {
+        Box::new(Fault { code, at: self.place(pointer), message, names: None, more: Vec::new() })
     }
 }
 
 impl Fault {
-    fn about(self, names: Option<Described>) -> Self {
-        Self { names, ..self }
+    fn about(mut self: Box<Self>, names: Option<Described>) -> Box<Self> {
+        self.names = names;
+        self
     }
 }
