@@ -31,10 +31,13 @@ const THROTTLED_MAX: u32 = 3;
 /// A server that asks for a longer pause is left alone until the next pass.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
 
-/// Resource versions of what the plan updates, as they were when it was made.
+/// Resource versions of what the plan updates, as they were when it was made. They are no part of the plan: two plans
+/// that differ in them alone say the same. None is missing if `observed` is what the plan was made from, since only
+/// what is there is updated; without its version an update that changed nothing would count as done.
 pub fn known_versions(plan: &Plan, observed: &Observed) -> BTreeMap<ObjectKey, String> {
+    let updates = plan.steps.iter().filter(|step| matches!(step.action, Action::Update { .. }));
     let known = |step: &Step| Some((step.object.clone(), observed.objects.get(&step.object)?.resource_version.clone()));
-    plan.steps.iter().filter_map(known).collect()
+    updates.filter_map(known).collect()
 }
 
 /// Tries every step, as long as this process is the leader. `known` is what [`known_versions`] gave for this plan.
