@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::model::applied::{Applied, StepResult};
 use crate::model::finding::RefusalCode;
-use crate::model::plan::{Plan, count_refusals};
+use crate::model::plan::{Action, Plan, count_refusals};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
@@ -62,6 +62,7 @@ impl Default for Metrics {
             pass_seconds: Number::default(),
         };
         metrics.register();
+        metrics.show_zeros();
         metrics
     }
 }
@@ -101,6 +102,18 @@ impl Metrics {
         registry.register("pass_duration_seconds", "How long the last pass took", pass_seconds.clone());
     }
 
+    /// Gives every label its series: one that comes into being with a count of 1 has no rate that could raise an alarm.
+    fn show_zeros(&self) {
+        for code in RefusalCode::ALL {
+            self.refusals.get_or_create(&Code { code: code.as_str().to_owned() }).set(0);
+        }
+        for action in ACTIONS {
+            for result in RESULTS {
+                self.steps.get_or_create(&Outcome { action: action.to_owned(), result: result.to_owned() }).inc_by(0);
+            }
+        }
+    }
+
     pub fn leader(&self, leader: bool) {
         self.leader.set(i64::from(leader));
     }
@@ -132,11 +145,15 @@ impl Metrics {
             self.refusals.get_or_create(&label).set(count(refusals.get(code).copied().unwrap_or(0)));
         }
         for (step, (_, result)) in plan.steps.iter().zip(applied.results()) {
-            let outcome = Outcome { action: step.action.as_str().to_owned(), result: word(result).to_owned() };
-            self.steps.get_or_create(&outcome).inc();
+            self.tried(&step.action, result);
         }
         self.passes.inc();
         self.pass_seconds.set(took.as_secs_f64());
+    }
+
+    fn tried(&self, action: &Action, result: &StepResult) {
+        let outcome = Outcome { action: action.as_str().to_owned(), result: word(result).to_owned() };
+        self.steps.get_or_create(&outcome).inc();
     }
 
     /// The exposition format.
@@ -147,6 +164,11 @@ impl Metrics {
         text
     }
 }
+
+/// What `Action::as_str` says.
+const ACTIONS: [&str; 3] = ["create", "update", "delete"];
+/// What `word` says.
+const RESULTS: [&str; 5] = ["done", "unchanged", "failed", "unknown", "skipped"];
 
 fn word(result: &StepResult) -> &'static str {
     match result {
@@ -161,4 +183,42 @@ fn word(result: &StepResult) -> &'static str {
 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double for ages")]
 fn seconds(time: Timestamp) -> f64 {
     time.as_second() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::applied::FailureClass;
+    use serde_json::Value;
+
+    #[test]
+    fn steps_are_counted_from_zero() {
+        let metrics = Metrics::default();
+        let steps = || {
+            let text = metrics.render();
+            let lines = text.lines().filter_map(|line| line.strip_prefix("holdfast_steps_total"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(steps().contains(&r#"{action="create",result="failed"} 0"#.to_owned()), "{:?}", steps());
+        let text = String::new;
+        let actions = [
+            Action::Create { manifest: Value::Null },
+            Action::Update { manifest: Value::Null, before: Value::Null, uid: text() },
+            Action::Delete { uid: text(), resource_version: text() },
+        ];
+        let results = [
+            StepResult::Done,
+            StepResult::Unchanged,
+            StepResult::Failed { class: FailureClass::Denied, message: text() },
+            StepResult::Unknown { message: text() },
+            StepResult::Skipped { because: text() },
+        ];
+        for action in &actions {
+            for result in &results {
+                metrics.tried(action, result);
+            }
+        }
+        assert_eq!(steps().len(), actions.len() * results.len(), "a label without a series: {:?}", steps());
+        assert!(steps().iter().all(|line| line.ends_with(" 1")), "{:?}", steps());
+    }
 }
