@@ -85,8 +85,9 @@ impl Leader {
         &self.identity
     }
 
+    /// Whether a write may begin now.
     pub fn is_leader(&self) -> bool {
-        self.valid_until().is_some()
+        !*self.stop.borrow() && self.valid_until().is_some()
     }
 
     /// Until when writes may begin, if they may now.
@@ -111,8 +112,7 @@ impl Leader {
     /// The right to begin a write, which must be over within [`WRITE_TIME_MAX`].
     pub(super) async fn permit(&self) -> Option<Permit> {
         let running = Arc::clone(&self.gate).read_owned().await;
-        let allowed = !*self.stop.borrow() && self.is_leader();
-        allowed.then_some(Permit { _running: running })
+        self.is_leader().then_some(Permit { _running: running })
     }
 }
 

@@ -161,6 +161,9 @@ impl Gitops {
                 if leader {
                     self.mark_dirty(now);
                     self.recorder.changed(false, now);
+                } else {
+                    // Who leads from now on writes the branch, and our failures say nothing about that.
+                    self.recorder = Recorder::default();
                 }
             }
             Event::SourceHinted => {
@@ -180,7 +183,10 @@ impl Gitops {
                 self.look_at = after(now, self.settings.full_pass);
                 match result {
                     Ok(()) => self.recorder.succeeded(),
-                    Err(failure) => self.recorder.failed(failure.class, &self.settings.identity, now),
+                    Err(failure) if self.leader => {
+                        self.recorder.failed(failure.class, &self.settings.identity, now);
+                    }
+                    Err(_) => {}
                 }
             }
             Event::Stopping => self.stopping = true,
@@ -331,4 +337,48 @@ impl Gitops {
 
 fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
     now.saturating_add(wait).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: SignedDuration = SignedDuration::from_mins(1);
+    const FULL_PASS: SignedDuration = SignedDuration::from_mins(10);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).unwrap()
+    }
+
+    /// A leader that has read the source and planned once; nothing is under way but what `now` makes due.
+    fn running(now: Timestamp) -> Gitops {
+        let settings = Settings { interval: INTERVAL, full_pass: FULL_PASS, identity: "a".to_owned() };
+        let mut state = Gitops::new(settings, true, now);
+        assert_eq!(state.effects(now), [Effect::Read]);
+        for event in [Event::Leader(true), Event::ClusterListed, Event::Read(Ok(true))] {
+            state.handle(event, now);
+        }
+        assert_eq!(state.effects(now), [Effect::Pass { withheld: BTreeSet::new() }]);
+        state.handle(Event::Passed(Passed { changed: true, urgent: true, ..Passed::default() }), now);
+        assert_eq!(state.effects(now), [Effect::Record]);
+        state
+    }
+
+    fn lost() -> Event {
+        Event::Recorded(Err(RecordFailure { class: FailureClass::Transient, message: String::new() }))
+    }
+
+    #[test]
+    fn who_does_not_lead_does_not_count_failures_of_the_status_branch() {
+        for events in [[lost(), Event::Leader(false)], [Event::Leader(false), lost()]] {
+            let mut state = running(at(0));
+            for event in events {
+                state.handle(event, at(1));
+            }
+            assert_eq!(state.record_failures(), 0);
+            assert!(!state.effects(at(600)).contains(&Effect::Record));
+            state.handle(Event::Leader(true), at(700));
+            assert!(state.effects(at(710)).contains(&Effect::Record));
+        }
+    }
 }

@@ -156,6 +156,10 @@ impl State {
             author_email: format!("holdfast@{}.invalid", shared.settings.cluster_name),
             when: now,
         };
+        // Fetch and report took their time. What is still under way when the right ends is for compare-and-swap to stop.
+        if !shared.leader.is_leader() {
+            return Err(transient("this process may not write any more".to_owned()));
+        }
         match branch.commit(known.tip.as_ref(), &changes, &text).map_err(failure)? {
             Pushed::Done(tip) => {
                 tracing::info!(commit = tip.commit(), files = changes.len(), "wrote the status branch");
