@@ -23,6 +23,11 @@ impl Failing {
         let attempts = known.map_or(0, |known| known.attempts).saturating_add(1);
         Self { attempts, until: now.saturating_add(delay(class, attempts, key)).unwrap_or(Timestamp::MAX) }
     }
+
+    /// A clock that was set back makes no wait longer than the longest.
+    pub fn bound(&mut self, now: Timestamp) {
+        self.until = self.until.min(now.saturating_add(LONGEST).unwrap_or(Timestamp::MAX));
+    }
 }
 
 /// Wait after the `attempts`-th failure in a row (1 for the first).

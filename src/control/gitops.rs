@@ -199,6 +199,7 @@ impl Gitops {
         if self.stopping {
             return effects;
         }
+        self.bound_waits(now);
         if self.source_lane == Lane::Idle && self.probe_at <= now {
             self.source_lane = Lane::Busy;
             effects.push(if self.must_read { Effect::Read } else { Effect::Probe });
@@ -242,6 +243,17 @@ impl Gitops {
     /// Looks at the source that failed in a row.
     pub fn source_failures(&self) -> u32 {
         self.source_failing.as_ref().map_or(0, |failing| failing.attempts)
+    }
+
+    /// A wall clock can be set back: no wait is longer than the longest of its sort, so nothing stands still until the
+    /// clock has caught up. What the plan itself waits for is a moment of the wall clock, and the full pass is its net.
+    fn bound_waits(&mut self, now: Timestamp) {
+        self.probe_at = self.probe_at.min(after(now, self.interval_max().max(SOURCE_WAIT_MAX)));
+        self.dirty = self.dirty.map(|(first, last)| (first.min(now), last.min(now)));
+        self.full_pass_at = self.full_pass_at.min(after(now, self.settings.full_pass));
+        self.look_at = self.look_at.min(after(now, self.settings.full_pass));
+        self.backoff.values_mut().for_each(|failing| failing.bound(now));
+        self.recorder.bound(now);
     }
 
     fn probed(&mut self, result: Result<bool, SourceFailure>, now: Timestamp) {
@@ -330,8 +342,12 @@ impl Gitops {
     /// The interval with a tenth of jitter, the same for a daemon and a moment.
     fn next_probe(&self, now: Timestamp) -> Timestamp {
         let share = i64::from_str_radix(&hash_hex(&format!("{} {now}", self.settings.identity), 4), 16).unwrap_or(0);
-        let millis = i64::try_from(self.settings.interval.as_millis()).unwrap_or(i64::MAX);
-        after(now, self.settings.interval + SignedDuration::from_millis(millis / 10 * share / 0xffff))
+        let jitter = (self.interval_max() - self.settings.interval).as_millis() * i128::from(share) / 0xffff;
+        after(now, self.settings.interval + SignedDuration::from_millis(i64::try_from(jitter).unwrap_or(0)))
+    }
+
+    fn interval_max(&self) -> SignedDuration {
+        self.settings.interval + self.settings.interval / 10
     }
 }
 
@@ -342,6 +358,7 @@ fn after(now: Timestamp, wait: SignedDuration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::object::{Kind, ObjectKey};
 
     const INTERVAL: SignedDuration = SignedDuration::from_mins(1);
     const FULL_PASS: SignedDuration = SignedDuration::from_mins(10);
@@ -362,6 +379,38 @@ mod tests {
         state.handle(Event::Passed(Passed { changed: true, urgent: true, ..Passed::default() }), now);
         assert_eq!(state.effects(now), [Effect::Record]);
         state
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing() {
+        const DAY: i64 = 86_400;
+        let mut state = running(at(DAY));
+        state.handle(Event::Recorded(Ok(())), at(DAY));
+        let set_back = |mut state: Gitops, seconds: i64| {
+            assert_eq!(state.effects(at(0)), []);
+            assert!(state.wake_at().unwrap() <= at(120));
+            state.effects(at(seconds))
+        };
+        assert_eq!(set_back(state.clone(), 120), [Effect::Probe]);
+        let all = [Effect::Probe, Effect::Pass { withheld: BTreeSet::new() }, Effect::Record];
+        assert_eq!(set_back(state.clone(), 600), all);
+
+        // What has failed or changed before the jump is not forgotten, and not late for more than its longest wait.
+        state.handle(Event::ClusterChanged, at(DAY));
+        state.effects(at(DAY + 1));
+        let failed = BTreeMap::from([(group(), FailureClass::Transient)]);
+        state.handle(Event::Passed(Passed { failed, changed: true, ..Passed::default() }), at(DAY + 1));
+        let mut changed = state.clone();
+        changed.handle(Event::ClusterChanged, at(DAY + 1));
+        assert_eq!(changed.effects(at(0)), []);
+        let withheld = BTreeSet::from([group()]);
+        assert_eq!(changed.effects(at(1)), [Effect::Pass { withheld }]);
+        assert_eq!(set_back(state.clone(), 10), [Effect::Record]);
+        assert_eq!(set_back(state, 600), all);
+    }
+
+    fn group() -> Group {
+        Group::Document(ObjectKey::new(Kind::Repository, "shop", "web"))
     }
 
     fn lost() -> Event {

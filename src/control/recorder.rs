@@ -54,6 +54,18 @@ impl Recorder {
         self.last = Some(now);
     }
 
+    /// A clock that was set back makes no wait longer: nothing has happened after `now`.
+    pub fn bound(&mut self, now: Timestamp) {
+        if let Some(batch) = &mut self.batch {
+            batch.first = batch.first.min(now);
+            batch.last = batch.last.min(now);
+        }
+        self.last = self.last.map(|last| last.min(now));
+        if let Some(failing) = &mut self.failing {
+            failing.bound(now);
+        }
+    }
+
     pub fn succeeded(&mut self) {
         self.failing = None;
     }
