@@ -35,9 +35,13 @@ impl<'w> Start<'w> {
         }
     }
 
-    /// More flags; the last of a kind counts.
+    /// More flags (`--NAME=VALUE`); the last of a name counts.
     pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let name = |argument: &str| argument.split('=').next().map(str::to_owned);
+        for argument in arguments {
+            self.arguments.retain(|known| name(known) != name(argument));
+            self.arguments.push((*argument).to_owned());
+        }
         self
     }
 

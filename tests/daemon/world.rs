@@ -159,6 +159,16 @@ impl World {
         eventually(SOON, what, async || wanted(&self.status_files())).await;
     }
 
+    /// Waits until the two objects of each of these claims are there.
+    pub(crate) async fn made(&self, claims: &[&str]) {
+        for claim in claims {
+            for resource in [REPOSITORIES, CONFIGURATIONS] {
+                let name = format!("persistentvolumeclaim-{claim}");
+                eventually(SOON, &name, async || self.api(resource).get(&name).await).await;
+            }
+        }
+    }
+
     /// Waits until these claims are backed up and the status branch says so.
     pub(crate) async fn protected(&self, claims: &[&str]) {
         self.status("the status of all claims", |files| {
