@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
@@ -40,15 +40,21 @@ impl Handles {
         namespace: Option<&str>,
     ) -> anyhow::Result<Self> {
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        // These errors tell their causes themselves: as a chain each would be said twice.
         let mut config = match kubeconfig {
             Some(path) => {
-                let file = Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display()))?;
-                Config::from_custom_kubeconfig(file, &options).await.context("the kubeconfig cannot be used")?
+                let file = Kubeconfig::read_from(path).map_err(|error| anyhow!("{error}"))?;
+                let config = Config::from_custom_kubeconfig(file, &options).await;
+                config.map_err(|error| anyhow!("{} cannot be used: {error}", path.display()))?
             }
             None if context.is_some() => {
-                Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
+                let config = Config::from_kubeconfig(&options).await;
+                config.map_err(|error| anyhow!("the kubeconfig cannot be used: {error}"))?
             }
-            None => Config::infer().await.context("no cluster: give --kubeconfig, or run inside a pod")?,
+            None => {
+                let config = Config::infer().await;
+                config.map_err(|error| anyhow!("no cluster: give --kubeconfig, or run inside a pod ({error})"))?
+            }
         };
         // Retries would hide for minutes what a plan must know, and repeat writes whose right has ended meanwhile.
         config.default_retry = false;

@@ -49,9 +49,8 @@ async fn who_follows_a_killed_leader_waits_for_the_end_of_its_lease() {
     let mut second = world.daemon("second").start();
     second.ready().await;
 
-    let rule = proxy.rule(Which::Nth(3), Action::HoldAnswer, |seen| {
-        seen.method == "PATCH" && seen.path.contains("claim-")
-    });
+    let rule =
+        proxy.rule(Which::Nth(3), Action::HoldAnswer, |seen| seen.method == "PATCH" && seen.path.contains("claim-"));
     let claims = ["a", "b", "c"].map(|name| format!("claim-{name}"));
     for claim in &claims {
         world.claim(claim, "volumes").await;

@@ -54,7 +54,7 @@ fn check(path: &Path, args: &CheckArgs) -> anyhow::Result<Vec<Finding>> {
 
 /// A file is read as the one path that counts of its folder.
 fn tree(path: &Path) -> anyhow::Result<(Tree, std::path::PathBuf)> {
-    if path.is_dir() {
+    if path.metadata()?.is_dir() {
         return Ok((super::run_daemon::folder(path, &[])?, path.to_owned()));
     }
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
