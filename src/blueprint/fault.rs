@@ -16,3 +16,10 @@ impl Fault {
         Self { code, at: None, message }
     }
 }
+
+/// A foreign text as messages show it: escaped, and cut to a length that a person reads.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 80;
+    let cut: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    if cut.len() < text.len() { format!("{cut:?}…") } else { format!("{cut:?}") }
+}

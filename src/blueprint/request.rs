@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::fault::Fault;
-use super::variables;
+use super::fault::{Fault, quoted};
+use super::variables::{self, ENTRIES_MAX};
 use crate::cron::Schedule;
 use crate::model::finding::RefusalCode;
 use crate::model::keys;
@@ -14,8 +14,6 @@ use crate::model::object::TargetKey;
 const BLUEPRINTS_MAX: usize = 16;
 /// Paths and mounts of one target; each path becomes a snapshot of its own.
 const PATHS_MAX: usize = 64;
-/// Parameters of one target, and variables.
-pub(super) const ENTRIES_MAX: usize = 64;
 /// Longest value that is taken from an annotation into an object; the API server takes 256 KiB for all annotations.
 const VALUE_BYTES_MAX: usize = 4096;
 
@@ -180,13 +178,6 @@ fn plain(key: &str, value: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) fn bad(key: &str, message: &str) -> Fault {
+fn bad(key: &str, message: &str) -> Fault {
     Fault::new(RefusalCode::BadAnnotation, format!("annotation {key} {message}"))
-}
-
-/// A foreign text as messages show it: escaped, and cut to a length that a person reads.
-pub(super) fn quoted(text: &str) -> String {
-    const SHOWN_CHARS_MAX: usize = 80;
-    let cut: String = text.chars().take(SHOWN_CHARS_MAX).collect();
-    if cut.len() < text.len() { format!("{cut:?}…") } else { format!("{cut:?}") }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fault::Fault;
-use super::request::{ENTRIES_MAX, quoted};
+use super::fault::{Fault, quoted};
 use crate::model::finding::RefusalCode;
 use crate::model::keys;
 use crate::model::object::{TargetKey, TargetKind};
@@ -22,6 +21,8 @@ const BUILT_IN: [&str; 9] = [
     "TARGET_RESOURCE",
 ];
 
+/// Variables of one target, and parameters.
+pub(super) const ENTRIES_MAX: usize = 64;
 /// Longest value of a variable that comes from a target's owner: the length of a label value.
 const VALUE_LENGTH_MAX: usize = 63;
 

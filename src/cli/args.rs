@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use crate::plan;
 use crate::telemetry::LogFormat;
 
 /// GitOps backup daemon for Kubernetes that speaks the API of Stash.
@@ -115,6 +116,12 @@ pub struct PlanningArgs {
     /// Name of the cluster, for the output.
     #[arg(long, env = "HOLDFAST_CLUSTER_NAME", value_name = "NAME", value_parser = cluster_name)]
     pub cluster_name: Option<String>,
+}
+
+impl PlanningArgs {
+    pub(super) fn settings(&self) -> plan::Settings {
+        plan::Settings { delete_delay: self.delete_delay, adopt_stash: self.adopt == Some(Adopt::Stash) }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

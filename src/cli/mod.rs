@@ -2,12 +2,14 @@
 
 mod args;
 mod check;
+mod connection;
 mod excerpt;
 mod inputs;
 mod install;
 mod observe;
 mod plan;
 mod run_daemon;
+mod source;
 mod status;
 
 use std::process::ExitCode;

@@ -5,16 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use super::args::{Adopt, Connection, PlanArgs, PlanOutput, PlanningArgs};
+use super::args::{Connection, PlanArgs, PlanOutput};
+use super::connection::{connect, runtime};
 use super::excerpt::Excerpts;
-use super::{inputs, observe};
+use super::inputs;
+use super::source::{folder, source};
 use crate::clock;
 use crate::git::Source;
 use crate::model::desired::Desired;
 use crate::model::observed::Observed;
 use crate::model::tree::Tree;
+use crate::plan;
 use crate::plan::render::{self, Palette};
-use crate::plan::{self, Settings};
 
 pub(super) fn run(args: &PlanArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
     let tree = tree(args)?;
@@ -24,7 +26,7 @@ pub(super) fn run(args: &PlanArgs, connection: &Connection) -> anyhow::Result<Ex
     };
     let desired = Desired::parse(&tree)?;
     let now = args.now.unwrap_or_else(clock::now);
-    let plan = plan::plan(&desired, &observed, &settings(&args.planning), now);
+    let plan = plan::plan(&desired, &observed, &args.planning.settings(), now);
     let palette = if std::io::stdout().is_terminal() { Palette::Colour } else { Palette::Plain };
     let name = args.planning.cluster_name.as_deref();
     let text = match args.output {
@@ -41,15 +43,11 @@ pub(super) fn run(args: &PlanArgs, connection: &Connection) -> anyhow::Result<Ex
     Ok(if changes { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }
 
-pub(super) fn settings(args: &PlanningArgs) -> Settings {
-    Settings { delete_delay: args.delete_delay, adopt_stash: args.adopt == Some(Adopt::Stash) }
-}
-
 fn tree(args: &PlanArgs) -> anyhow::Result<Tree> {
-    if let Some(folder) = &args.tree {
-        return super::run_daemon::folder(folder, &args.source.git_paths);
+    if let Some(path) = &args.tree {
+        return folder(path, &args.source.git_paths);
     }
-    let Some(settings) = super::run_daemon::source(&args.source)? else {
+    let Some(settings) = source(&args.source)? else {
         bail!("say where the documents are: --tree DIR, or --git-url URL");
     };
     // Dropped, and so removed, when the tree is read.
@@ -59,8 +57,8 @@ fn tree(args: &PlanArgs) -> anyhow::Result<Tree> {
 }
 
 fn live(connection: &Connection) -> anyhow::Result<Observed> {
-    super::run_daemon::runtime()?.block_on(async {
-        let handles = observe::connect(connection).await?;
+    runtime()?.block_on(async {
+        let handles = connect(connection).await?;
         Ok(crate::cluster::observe::observe(&handles).await?)
     })
 }

@@ -1,51 +1,25 @@
-//! `holdfast daemon`: flags into settings, and what other commands share with it.
+//! `holdfast daemon`: flags into settings.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
-use super::args::{Connection, DaemonArgs, SourceArgs};
-use super::{observe, plan};
+use super::args::{Connection, DaemonArgs};
+use super::connection::{connect, runtime};
+use super::source::{endpoint, source};
 use crate::cron;
 use crate::daemon::{self, Settings, StatusSettings};
-use crate::git::{EXCHANGE_TIMEOUT, Endpoint, GitUrl, SourceSettings, read_folder};
-use crate::model::tree::{InputPaths, Tree};
+use crate::git::SourceSettings;
 use crate::telemetry;
 
 pub(super) fn run(args: &DaemonArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format, &args.log)?;
     let settings = settings(args)?;
     runtime()?.block_on(async {
-        let handles = observe::connect(connection).await?;
+        let handles = connect(connection).await?;
         daemon::run(settings, handles).await
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// One runtime for every command that talks to a cluster.
-pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // Two crypto providers could end up in the binary; the first to be named is the one that is used.
-    rustls::crypto::ring::default_provider().install_default().ok();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")
-}
-
-/// The source that the flags name, if they name one.
-pub(super) fn source(args: &SourceArgs) -> anyhow::Result<Option<SourceSettings>> {
-    let Some(endpoint) = endpoint(args, args.git_url.as_deref())? else { return Ok(None) };
-    let paths = InputPaths::parse(&args.git_paths)?;
-    Ok(Some(SourceSettings { endpoint, reference: args.git_ref.clone(), paths }))
-}
-
-pub(super) fn endpoint(args: &SourceArgs, url: Option<&str>) -> anyhow::Result<Option<Endpoint>> {
-    let Some(url) = url else { return Ok(None) };
-    let url = GitUrl::parse(url, args.git_insecure)?;
-    Ok(Some(Endpoint { url, credentials: args.git_credentials.clone(), timeout: EXCHANGE_TIMEOUT }))
-}
-
-/// Documents in a folder instead of a repository.
-pub(super) fn folder(folder: &Path, paths: &[String]) -> anyhow::Result<Tree> {
-    Ok(read_folder(folder, InputPaths::parse(paths)?)?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line chooses where the cache lies")]
@@ -68,7 +42,7 @@ fn settings(args: &DaemonArgs) -> anyhow::Result<Settings> {
         cache,
         interval: args.git_interval,
         full_pass: args.full_pass,
-        planning: plan::settings(&args.planning),
+        planning: args.planning.settings(),
         time_zone: args.time_zone.clone(),
         listen: args.listen.clone(),
         instance: instance(),

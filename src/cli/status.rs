@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use super::args::StatusArgs;
-use super::run_daemon::endpoint;
+use super::source::endpoint;
 use crate::git::{Endpoint, StatusBranch, branches};
 use crate::report::{ClusterFile, fleet};
 

@@ -2,17 +2,8 @@
 
 use std::fmt;
 
-use super::list::{self, Word};
+use super::list::{self, Field, Unit, Word};
 use super::{Error, shown};
-
-/// One of the five fields: what it counts and what it may hold.
-pub(super) struct Unit {
-    pub(super) noun: &'static str,
-    pub(super) min: u32,
-    pub(super) max: u32,
-    /// Names of the values from `min` on, in lower case; none if there are none.
-    pub(super) names: &'static [&'static str],
-}
 
 const UNITS: [Unit; 5] = [
     unit("minute", 0, 59, &[]),
@@ -24,15 +15,6 @@ const UNITS: [Unit; 5] = [
 
 const fn unit(noun: &'static str, min: u32, max: u32, names: &'static [&'static str]) -> Unit {
     Unit { noun, min, max, names }
-}
-
-/// The values of one field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field {
-    /// Bit n stands for value n; never empty.
-    pub(super) bits: u64,
-    /// Whether a plain star (or `*/1`, or `?`) is in the list. It decides how the two day fields combine.
-    pub(super) star: bool,
 }
 
 /// Five fields of the dialect in the order of the units, known to be within bounds.

@@ -1,7 +1,24 @@
 //! Reads the text of one field: values, ranges and steps in a list, with the column of whatever is wrong.
 
-use super::fields::{Field, Unit};
 use super::{Error, shown};
+
+/// One of the five fields: what it counts and what it may hold.
+pub(super) struct Unit {
+    pub(super) noun: &'static str,
+    pub(super) min: u32,
+    pub(super) max: u32,
+    /// Names of the values from `min` on, in lower case; none if there are none.
+    pub(super) names: &'static [&'static str],
+}
+
+/// The values of one field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Bit n stands for value n; never empty.
+    pub(super) bits: u64,
+    /// Whether a plain star (or `*/1`, or `?`) is in the list. It decides how the two day fields combine.
+    pub(super) star: bool,
+}
 
 /// A piece of the text and the column where it begins.
 #[derive(Clone, Copy)]

@@ -55,10 +55,10 @@ fn check(path: &Path, args: &CheckArgs) -> anyhow::Result<Vec<Finding>> {
 /// A file is read as the one path that counts of its folder.
 fn tree(path: &Path) -> anyhow::Result<(Tree, std::path::PathBuf)> {
     if path.metadata()?.is_dir() {
-        return Ok((super::run_daemon::folder(path, &[])?, path.to_owned()));
+        return Ok((super::source::folder(path, &[])?, path.to_owned()));
     }
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().context("not a file or folder")?.to_string_lossy().into_owned();
     let base = if folder == Path::new(".") { std::path::PathBuf::new() } else { folder.to_owned() };
-    Ok((super::run_daemon::folder(folder, &[name])?, base))
+    Ok((super::source::folder(folder, &[name])?, base))
 }
