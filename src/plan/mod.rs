@@ -1,6 +1,7 @@
 //! From what Git asks for and what the cluster holds to a plan: pure, and the same for daemon, command line and simulator.
 
 mod addresses;
+mod asked;
 mod compare;
 mod deletes;
 mod documents;
@@ -9,6 +10,7 @@ mod generated;
 mod judge;
 mod naming;
 pub mod render;
+mod standing;
 mod unused;
 mod wanted;
 mod world;
