@@ -62,7 +62,7 @@ async fn idling_across_a_slot_and_midnight_is_silent() {
         if passes >= 10.0 && time >= until { Ok(()) } else { Err(format!("{passes} passes, {}", until - time)) }
     })
     .await;
-    let passed = passes().await - first;
+    let count = passes().await - first;
     let requests = world.git.requests().split_off(requests);
     let probes = requests.iter().filter(|seen| seen.query.contains("git-upload-pack")).count();
     assert!(probes >= 10, "{probes}");
@@ -74,7 +74,7 @@ async fn idling_across_a_slot_and_midnight_is_silent() {
         let renewals = entries.iter().filter(|entry| entry.resource == "leases").count();
         assert_eq!(renewals, entries.len(), "{entries:?}");
         println!(
-            "| idle across midnight ({moved}) | {passed} passes, {probes} probes, 0 LISTs, 0 writes but {renewals} \
+            "| idle across midnight ({moved}) | {count} passes, {probes} probes, 0 LISTs, 0 writes but {renewals} \
              renewals of the Lease, 0 commits |"
         );
     }

@@ -209,7 +209,7 @@ async fn account(cluster: &Cluster, namespace: &str) -> PathBuf {
     let mut objects = manifests(&settings);
     // The process of the test stands in for the pod.
     objects.retain(|object| object["kind"] != "Deployment");
-    cluster.apply_yaml(&to_yaml(&objects).expect("YAML"), namespace).await;
+    cluster.apply_yaml(&to_yaml(&objects), namespace).await;
     let kubeconfig = cluster.service_account_kubeconfig(namespace, "holdfast").await;
     let account = client(&kubeconfig).await;
     for (verb, group, resource, name) in
