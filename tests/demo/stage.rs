@@ -22,7 +22,7 @@ use crate::narrator;
 pub(crate) const HOLDFAST: &str = env!("CARGO_BIN_EXE_holdfast");
 /// The branch that Holdfast writes.
 pub(crate) const STATUS: &str = "holdfast/demo";
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 const NAMESPACE: &str = "holdfast-demo";
 /// Namespaces of the targets, and the daemon's.
 const NAMESPACES: [&str; 4] = ["shop", "crm", "infra", NAMESPACE];
