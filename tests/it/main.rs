@@ -1,11 +1,16 @@
 //! Tests of the pure core through its public face; nothing here needs a cluster, a network or a tool.
 
+#![expect(clippy::disallowed_methods, reason = "tests read the repository, take times and know the environment")]
+#![expect(clippy::format_push_string, clippy::format_collect, reason = "documents are put together as text")]
+
 mod corpus;
 mod cron;
 mod docs;
 mod golden;
 mod hostile;
+mod mutants;
 mod properties;
+mod report_input;
 mod scenarios;
 mod schema;
 mod tidy;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// Files by path, as a tree that was read to its end.
-pub fn tree<P: AsRef<str>, C: AsRef<[u8]>>(files: &[(P, C)]) -> Tree {
+pub(crate) fn tree<P: AsRef<str>, C: AsRef<[u8]>>(files: &[(P, C)]) -> Tree {
     let mut builder = TreeBuilder::new(InputPaths::default());
     for (path, content) in files {
         let (folders, name) = path.as_ref().rsplit_once('/').unwrap_or(("", path.as_ref()));
@@ -34,12 +34,12 @@ pub fn tree<P: AsRef<str>, C: AsRef<[u8]>>(files: &[(P, C)]) -> Tree {
     builder.finish(None).unwrap()
 }
 
-pub fn desired<P: AsRef<str>, C: AsRef<[u8]>>(files: &[(P, C)]) -> Desired {
+pub(crate) fn desired<P: AsRef<str>, C: AsRef<[u8]>>(files: &[(P, C)]) -> Desired {
     Desired::parse(&tree(files)).unwrap()
 }
 
 /// A folder on disk as a tree; links are noticed as they are in Git.
-pub fn tree_of_folder(root: &Path) -> Tree {
+pub(crate) fn tree_of_folder(root: &Path) -> Tree {
     let mut builder = TreeBuilder::new(InputPaths::default());
     if root.exists() {
         walk(&mut builder, root, "");
@@ -73,38 +73,38 @@ fn walk(builder: &mut TreeBuilder, folder: &Path, parent: &str) {
 
 /// A cluster as its dump, and what was deleted from it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     pub documents: Vec<Value>,
     pub deletes: Vec<Timestamp>,
     writes: u32,
 }
 
 impl Cluster {
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let documents = yaml::parse(text.as_bytes(), &yaml::Limits::default()).unwrap();
         Self::of(documents.into_iter().map(|document| document.value).collect())
     }
 
-    pub fn of(documents: Vec<Value>) -> Self {
+    pub(crate) fn of(documents: Vec<Value>) -> Self {
         Self { documents, ..Self::default() }
     }
 
-    pub fn observed(&self) -> Observed {
+    pub(crate) fn observed(&self) -> Observed {
         Observed { recent_deletes: self.deletes.clone(), ..Observed::of_dump(&self.documents) }
     }
 
-    pub fn plan(&self, desired: &Desired, settings: &Settings, now: Timestamp) -> Plan {
+    pub(crate) fn plan(&self, desired: &Desired, settings: &Settings, now: Timestamp) -> Plan {
         plan(desired, &self.observed(), settings, now)
     }
 
-    pub fn apply(&mut self, plan: &Plan) {
+    pub(crate) fn apply(&mut self, plan: &Plan) {
         for step in &plan.steps {
             self.take(step, plan.now);
         }
     }
 
     /// What the server makes of one step, by server-side apply with force.
-    pub fn take(&mut self, step: &Step, now: Timestamp) {
+    pub(crate) fn take(&mut self, step: &Step, now: Timestamp) {
         self.writes += 1;
         let version = format!("{}", 1000 + self.writes);
         match &step.action {
@@ -153,7 +153,7 @@ impl Cluster {
     }
 
     /// The objects of kinds that we write, without what the server adds, by `kind/namespace/name`.
-    pub fn state(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn state(&self) -> BTreeMap<String, Value> {
         let mut state = BTreeMap::new();
         for document in &self.documents {
             let items = document["items"].as_array().cloned().unwrap_or_else(|| vec![document.clone()]);

@@ -38,7 +38,7 @@ impl Actors {
             let _ = env.cluster.create(&(Watched::Namespace, String::new(), name), &value, "admin", clock);
         }
         for number in 0..actors.blueprints {
-            let blueprint = actors.blueprint(env);
+            let blueprint = Self::blueprint(env);
             actors.folder.blueprints.insert(number, blueprint);
         }
         actors.push(env);
@@ -52,10 +52,10 @@ impl Actors {
     pub(crate) fn act(&mut self, env: &mut Env, refused: &[String]) {
         match env.rng.below(100) {
             0..=13 => self.annotate(env),
-            14..=21 => self.unannotate(env),
-            22..=28 => self.edit_annotation(env),
+            14..=21 => Self::unannotate(env),
+            22..=28 => Self::edit_annotation(env),
             29..=34 => self.create_target(env),
-            35..=39 => self.delete_target(env),
+            35..=39 => Self::delete_target(env),
             40 => self.delete_namespace(env),
             41..=42 => self.create_namespace(env),
             43..=51 => Self::drift(env),
@@ -75,7 +75,7 @@ impl Actors {
         }
     }
 
-    fn blueprint(&self, env: &mut Env) -> Blueprint {
+    fn blueprint(env: &mut Env) -> Blueprint {
         Blueprint {
             bucket: env.rng.below(2),
             schedule: env.rng.below(60),
@@ -162,7 +162,7 @@ impl Actors {
         }
     }
 
-    fn unannotate(&self, env: &mut Env) {
+    fn unannotate(env: &mut Env) {
         // Now and then everybody in a namespace at once, which is more than a plan may delete by itself.
         let Some(one) = Self::known_target(env) else { return };
         let all = env.rng.chance(60);
@@ -178,7 +178,7 @@ impl Actors {
         env.counts.act("unannotate");
     }
 
-    fn edit_annotation(&self, env: &mut Env) {
+    fn edit_annotation(env: &mut Env) {
         let Some(key) = Self::known_target(env) else { return };
         let schedule = format!("{} 3 * * *", env.rng.below(60));
         if Self::change(env, &key, "owner", |value| value["metadata"]["annotations"][keys::SCHEDULE] = json!(schedule))
@@ -187,7 +187,7 @@ impl Actors {
         }
     }
 
-    fn delete_target(&self, env: &mut Env) {
+    fn delete_target(env: &mut Env) {
         let Some(key) = Self::known_target(env) else { return };
         let clock = env.clock();
         if env.cluster.delete(&key, None, None, clock).is_ok() {
@@ -219,11 +219,11 @@ impl Actors {
         let (way, number) = (env.rng.below(4), env.rng.below(60));
         let changed = Self::change(env, &key, manager, |value| match (way, key.0) {
             (0, Watched::Managed(Kind::BackupConfiguration)) => {
-                value["spec"]["schedule"] = json!(format!("{number} 5 * * *"))
+                value["spec"]["schedule"] = json!(format!("{number} 5 * * *"));
             }
             (1, Watched::Managed(Kind::BackupConfiguration)) => value["spec"]["timeOut"] = json!("30m"),
             (0, Watched::Managed(Kind::Function)) => {
-                value["spec"]["image"] = json!(format!("example.com/other:{number}"))
+                value["spec"]["image"] = json!(format!("example.com/other:{number}"));
             }
             (2, _) => value["metadata"]["annotations"]["example.com/note"] = json!(number.to_string()),
             _ => {
@@ -332,7 +332,7 @@ impl Actors {
 
     fn push_blueprint(&mut self, env: &mut Env) {
         let number = env.rng.below(self.blueprints);
-        let mut blueprint = self.blueprint(env);
+        let mut blueprint = Self::blueprint(env);
         if let Some(known) = self.folder.blueprints.get(&number).filter(|_| env.rng.chance(700)) {
             blueprint = Blueprint { schedule: blueprint.schedule, broken: false, ..known.clone() };
         }

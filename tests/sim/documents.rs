@@ -30,7 +30,7 @@ impl Folder {
         let mut files = Sources::new();
         files.insert("README.md".to_owned(), format!("commit {}", self.commits));
         for (number, blueprint) in &self.blueprints {
-            files.insert(format!("b{number}.yaml"), blueprint.print(number));
+            files.insert(format!("b{number}.yaml"), blueprint.print(*number));
         }
         for (number, version) in &self.functions {
             let text = format!(
@@ -51,7 +51,7 @@ impl Folder {
 }
 
 impl Blueprint {
-    fn print(&self, number: &usize) -> String {
+    fn print(&self, number: usize) -> String {
         let mut text = format!(
             "apiVersion: stash.appscode.com/v1beta1\nkind: BackupBlueprint\nmetadata:\n  name: b{number}\n{}",
             if self.broken { "spec: [\n" } else { "" }

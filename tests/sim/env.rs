@@ -122,17 +122,13 @@ impl Env {
     /// The next event, if it happens before `end`; time moves to it, else to `end`.
     pub(crate) fn next(&mut self, end: Timestamp) -> Option<Event> {
         let first = self.agenda.first_entry().filter(|entry| entry.key().0 <= end);
-        match first {
-            Some(entry) => {
-                let ((time, _), event) = entry.remove_entry();
-                self.time = time;
-                Some(event)
-            }
-            None => {
-                self.time = end;
-                None
-            }
-        }
+        let Some(entry) = first else {
+            self.time = end;
+            return None;
+        };
+        let ((time, _), event) = entry.remove_entry();
+        self.time = time;
+        Some(event)
     }
 
     /// Whether a fault of this sort happens now; counted by name.

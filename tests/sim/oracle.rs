@@ -130,8 +130,8 @@ impl Oracle {
         plan: &Plan,
         cluster: &Cluster,
         settings: &Settings,
-        clock: Timestamp,
     ) {
+        let clock = plan.now;
         self.delay = settings.delete_delay;
         for (key, live) in &observed.objects {
             if is_missing(key, live.identity(), desired, observed) {
@@ -212,7 +212,9 @@ impl Oracle {
                 twice.push(format!("{target} has two of blueprint {blueprint}: {other:?} and {key:?}"));
             }
         }
-        twice.into_iter().for_each(|what| self.fail(what));
+        for what in twice {
+            self.fail(what);
+        }
     }
 }
 

@@ -109,7 +109,9 @@ fn is_protected(world: &mut World, plan: &Plan, observed: &Observed) {
             }
         }
     }
-    unprotected.into_iter().for_each(|what| world.env.oracle.fail(what));
+    for what in unprotected {
+        world.env.oracle.fail(what);
+    }
 }
 
 /// The branch says exactly what a report of the present would say.

@@ -166,16 +166,9 @@ impl Cluster {
     /// Takes away one object of a namespace that ends, or the namespace itself; true while there is more to do.
     pub(crate) fn finish_namespace(&mut self, name: &str) -> bool {
         let inside = self.objects.keys().find(|(_, namespace, _)| namespace == name).cloned();
-        match inside {
-            Some(key) => {
-                self.drop(&key);
-                true
-            }
-            None => {
-                self.drop(&(Watched::Namespace, String::new(), name.to_owned()));
-                false
-            }
-        }
+        let ends = inside.is_none();
+        self.drop(&inside.unwrap_or_else(|| (Watched::Namespace, String::new(), name.to_owned())));
+        !ends
     }
 
     fn may_create(&self, key: &Key) -> Result<(), Refused> {

@@ -128,12 +128,11 @@ impl Daemon {
                     self.state.handle(LoopEvent::Recorded(Ok(())), clock);
                     return self.drive(env);
                 };
-                match self.record.look(env, outcome, &self.view.observed) {
-                    Some(result) => self.state.handle(LoopEvent::Recorded(result), clock),
-                    None => {
-                        let wait = env.rng.between(20, 1500);
-                        self.later(env, wait, DaemonEvent::Push);
-                    }
+                if let Some(result) = self.record.look(env, outcome, &self.view.observed) {
+                    self.state.handle(LoopEvent::Recorded(result), clock);
+                } else {
+                    let wait = env.rng.between(20, 1500);
+                    self.later(env, wait, DaemonEvent::Push);
                 }
             }
             DaemonEvent::Push => {
@@ -225,7 +224,7 @@ impl Daemon {
             settings.delete_delay = SignedDuration::ZERO;
         }
         let plan = plan::plan(desired, &self.view.observed, &settings, clock);
-        env.oracle.planned(self.number, desired, &self.view.observed, &plan, &env.cluster, &self.settings, clock);
+        env.oracle.planned(self.number, desired, &self.view.observed, &plan, &env.cluster, &self.settings);
         for step in &plan.steps {
             if pass::is_mark(step) {
                 env.counts.effect("mark");

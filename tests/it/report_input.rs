@@ -1,0 +1,25 @@
+//! What a report is made from, with fixed answers to what a plan does not say.
+
+use holdfast::model::applied::Applied;
+use holdfast::model::observed::Observed;
+use holdfast::model::plan::Plan;
+use holdfast::report::Input;
+
+static NOTHING_TRIED: std::sync::LazyLock<Applied> = std::sync::LazyLock::new(Applied::default);
+
+pub(crate) fn input<'a>(plan: &'a Plan, observed: &'a Observed) -> Input<'a> {
+    Input {
+        cluster_name: "lab",
+        cluster_uid: "uid",
+        writer: "test",
+        source_url: "https://git.example.com/acme/platform",
+        source_reference: "main",
+        source_paths: &[],
+        time_zone: "Etc/UTC",
+        plan,
+        applied: &NOTHING_TRIED,
+        withheld: 0,
+        observed,
+        now: plan.now,
+    }
+}
