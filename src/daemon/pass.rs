@@ -16,6 +16,7 @@ use crate::model::finding::ReasonCode;
 use crate::model::object::ObjectKey;
 use crate::model::observed::Observed;
 use crate::model::plan::{Action, Group, Plan, Step};
+use crate::model::withheld::Withheld;
 use crate::plan;
 
 /// How long a pass waits to see its own writes in the watches, so that the next pass does not plan them again.
@@ -25,7 +26,7 @@ const OWN_WRITES_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Outcome {
     pub plan: Plan,
     pub applied: Applied,
-    pub withheld: usize,
+    pub withheld: Withheld,
 }
 
 pub(super) struct Lane {
@@ -89,12 +90,12 @@ pub(super) async fn run(shared: &Arc<Shared>, withheld: &BTreeSet<Group>) -> Pas
             return Passed { unclear: true, ..Passed::default() };
         }
     };
-    let all = plan.steps.len();
     let deletes_known = log.is_some();
-    plan.steps.retain(|step| {
-        !withheld.contains(&step.group) && (deletes_known || !matches!(step.action, Action::Delete { .. }))
-    });
-    let left_out = all - plan.steps.len();
+    let waits = |step: &Step| {
+        withheld.contains(&step.group) || (!deletes_known && matches!(step.action, Action::Delete { .. }))
+    };
+    let last = shared.pass.last();
+    let left_out = Withheld::take(&mut plan, waits, last.as_ref().map(|last| (&last.applied, &last.withheld)));
     let mut log = log.unwrap_or_default();
     let applied = apply(&shared.handles, &shared.leader, &mut log, &plan, &known).await;
     *shared.pass.deletes.lock().await = deletes_known.then_some(log);

@@ -215,7 +215,7 @@ fn input<'a>(
         time_zone: &settings.time_zone,
         plan: &outcome.plan,
         applied: &outcome.applied,
-        withheld: outcome.withheld,
+        withheld: &outcome.withheld,
         observed,
         now,
     }

@@ -19,3 +19,4 @@ pub mod redact;
 pub mod retention;
 pub mod substitution;
 pub mod tree;
+pub mod withheld;

@@ -11,6 +11,7 @@ use crate::model::applied::Applied;
 use crate::model::object::TargetKey;
 use crate::model::observed::Observed;
 use crate::model::plan::Plan;
+use crate::model::withheld::Withheld;
 use crate::yaml;
 
 /// Acknowledged digests that `cluster.yaml` remembers.
@@ -33,7 +34,7 @@ pub struct Input<'a> {
     pub plan: &'a Plan,
     pub applied: &'a Applied,
     /// Steps of the plan that were left out because they failed lately.
-    pub withheld: usize,
+    pub withheld: &'a Withheld,
     pub observed: &'a Observed,
     pub now: Timestamp,
 }
@@ -87,7 +88,7 @@ fn facts<'a>(input: &Input<'a>) -> BTreeMap<TargetKey, Facts<'a>> {
             facts.entry(target.clone()).or_default().refusals.push(refusal);
         }
     }
-    for (key, result) in input.applied.results() {
+    for (key, result) in input.applied.results().iter().chain(input.withheld.results()) {
         if let Some(target) = owner.get(key).filter(|_| is_failure(result)) {
             facts.entry((*target).clone()).or_default().failures.push((key, result));
         }
@@ -135,7 +136,7 @@ fn source(input: &Input, known: Option<&SourceState>) -> SourceState {
     let here = input.plan.revision.as_ref().map(ToString::to_string);
     let same = known.filter(|known| known.inputs == inputs);
     let seen = same.and_then(|known| known.seen.clone()).or(here);
-    let complete = input.applied.complete() && input.withheld == 0;
+    let complete = input.applied.complete() && input.withheld.is_empty();
     let applied = if complete { seen.clone() } else { known.and_then(|known| known.applied.clone()) };
     SourceState {
         url: input.source_url.to_owned(),

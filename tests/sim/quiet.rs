@@ -9,6 +9,7 @@ use holdfast::model::keys;
 use holdfast::model::object::{Kind, TargetKey};
 use holdfast::model::observed::{Observed, Watched};
 use holdfast::model::plan::Plan;
+use holdfast::model::withheld::Withheld;
 use holdfast::plan;
 use holdfast::report::{self, Memory};
 use jiff::SignedDuration;
@@ -122,7 +123,7 @@ fn says_so(world: &mut World, plan: Plan, observed: &Observed) {
     };
     let on_branch = tip.files.clone();
     let memory = Memory::read(on_branch.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
-    let outcome = Outcome { plan, applied: Applied::default(), withheld: 0 };
+    let outcome = Outcome { plan, applied: Applied::default(), withheld: Withheld::default() };
     let (files, _) = report::files(&input(&outcome, observed, world.env.clock()), &memory);
     let expected = whole(Some(&on_branch), &files);
     let paths: BTreeSet<&String> = expected.keys().chain(on_branch.keys()).collect();

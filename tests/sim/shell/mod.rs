@@ -238,7 +238,7 @@ impl Daemon {
         plan.refusals.iter().for_each(|_| env.counts.effect("refusal"));
         let identity = self.identity();
         env.note(|| format!("{identity} plans {} steps, {} refusals", plan.steps.len(), plan.refusals.len()));
-        self.run = Some(pass::Run::new(plan, &self.view.observed, withheld, self.log.is_some()));
+        self.run = Some(pass::Run::new(plan, &self.view.observed, withheld, self.log.is_some(), self.last.as_ref()));
         self.advance(env);
     }
 

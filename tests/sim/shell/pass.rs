@@ -8,6 +8,7 @@ use holdfast::model::keys;
 use holdfast::model::object::ObjectKey;
 use holdfast::model::observed::Observed;
 use holdfast::model::plan::{Action, Group, Plan, Step};
+use holdfast::model::withheld::Withheld;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ pub(crate) const LOG_LANE: usize = usize::MAX;
 pub(crate) struct Outcome {
     pub plan: Plan,
     pub applied: Applied,
-    pub withheld: usize,
+    pub withheld: Withheld,
 }
 
 /// A pass under way.
@@ -36,7 +37,7 @@ pub(crate) struct Run {
     results: BTreeMap<usize, StepResult>,
     /// Steps that the server said were done.
     proven: BTreeSet<usize>,
-    pub left_out: usize,
+    pub left_out: Withheld,
     recorded: bool,
     log_written: bool,
     acknowledged: BTreeSet<usize>,
@@ -65,9 +66,15 @@ pub(crate) struct Send {
 }
 
 impl Run {
-    pub(crate) fn new(mut plan: Plan, observed: &Observed, withheld: &BTreeSet<Group>, log_known: bool) -> Self {
-        let all = plan.steps.len();
-        plan.steps.retain(|step| !withheld.contains(&step.group) && (log_known || !is_delete(step)));
+    pub(crate) fn new(
+        mut plan: Plan,
+        observed: &Observed,
+        withheld: &BTreeSet<Group>,
+        log_known: bool,
+        last: Option<&Outcome>,
+    ) -> Self {
+        let waits = |step: &Step| withheld.contains(&step.group) || (!log_known && is_delete(step));
+        let left_out = Withheld::take(&mut plan, waits, last.map(|last| (&last.applied, &last.withheld)));
         let known =
             |step: &Step| Some((step.object.clone(), observed.objects.get(&step.object)?.resource_version.clone()));
         let mut groups: BTreeMap<&Group, VecDeque<usize>> = BTreeMap::new();
@@ -80,7 +87,7 @@ impl Run {
             groups: groups.into_values().map(start).collect(),
             results: BTreeMap::new(),
             proven: BTreeSet::new(),
-            left_out: all - plan.steps.len(),
+            left_out,
             recorded: false,
             log_written: false,
             acknowledged: acknowledged(&plan),

@@ -38,7 +38,7 @@ pub(crate) fn input<'a>(outcome: &'a Outcome, observed: &'a Observed, now: Times
         time_zone: "Etc/UTC",
         plan: &outcome.plan,
         applied: &outcome.applied,
-        withheld: outcome.withheld,
+        withheld: &outcome.withheld,
         observed,
         now,
     }
