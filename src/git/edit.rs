@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 
-use git2::{Commit, ObjectType, Oid, Repository, Signature, Time, Tree};
+use git2::{Commit, ObjectType, Odb, Oid, Repository, Signature, Time, Tree};
 
 use super::clone::open_repository;
+use super::entries::Entries;
 use super::error::{Failure, WriteError};
-use super::walk::{blob_at, broken, read};
+use super::pack::Pack;
+use super::walk::{broken, read};
 use super::write::{Changes, CommitText};
 
 const MODE_FILE: i32 = 0o100_644;
@@ -23,10 +25,14 @@ struct Folder<'a> {
     folders: BTreeMap<&'a str, Folder<'a>>,
 }
 
-/// Writes new objects and remembers which they are.
-struct Editor<'r> {
+/// Makes new objects and remembers them.
+struct Editor<'r, 'c> {
     clone: &'r Repository,
-    made: BTreeSet<Oid>,
+    odb: &'r Odb<'r>,
+    /// Not written to the database one by one: for each it would look for a twin in every pack and on the disk.
+    blobs: BTreeMap<Oid, &'c [u8]>,
+    /// In memory; libgit2 reads them there.
+    others: BTreeSet<Oid>,
 }
 
 /// Commits `changes` on top of `base` (none: a root commit) into the clone at `path`; none if they change nothing.
@@ -42,7 +48,7 @@ pub(super) fn commit(
     let memory = odb.add_new_mempack_backend(MEMORY_PRIORITY).map_err(broken)?;
     let parent = base.map(|base| clone.find_commit(base)).transpose().map_err(broken)?;
     let before = parent.as_ref().map(Commit::tree).transpose().map_err(broken)?;
-    let mut editor = Editor { clone: &clone, made: BTreeSet::new() };
+    let mut editor = Editor { clone: &clone, odb: &odb, blobs: BTreeMap::new(), others: BTreeSet::new() };
     let Some(tree) = editor.tree(before.as_ref(), &root)? else { return Ok(None) };
     if before.is_some_and(|before| before.id() == tree) {
         return Ok(None);
@@ -51,10 +57,10 @@ pub(super) fn commit(
     let tree = clone.find_tree(tree).map_err(broken)?;
     let parents: Vec<&Commit<'_>> = parent.iter().collect();
     let commit = clone.commit(None, &author, &author, &text.message, &tree, &parents).map_err(broken)?;
-    editor.made.insert(commit);
-    pack(&clone, &editor.made)?;
+    editor.others.insert(commit);
+    editor.pack()?;
     memory.reset().map_err(broken)?;
-    check(path, commit, changes)?;
+    check(path, commit, &root)?;
     Ok(Some(commit))
 }
 
@@ -89,24 +95,22 @@ fn is_good(part: &str) -> bool {
         && !part.contains(|c: char| c == '\\' || c.is_control())
 }
 
-impl Editor<'_> {
+impl<'c> Editor<'_, 'c> {
     /// The tree with the changes; none if nothing is left in it.
-    fn tree(&mut self, before: Option<&Tree<'_>>, changes: &Folder<'_>) -> Result<Option<Oid>, WriteError> {
-        let mut builder = self.clone.treebuilder(before).map_err(broken)?;
+    fn tree(&mut self, before: Option<&Tree<'_>>, changes: &Folder<'c>) -> Result<Option<Oid>, WriteError> {
+        let mut entries = Entries::of(before);
         for (name, content) in &changes.files {
             let old = before.and_then(|before| before.get_name(name));
             match content {
                 Some(_) if changes.folders.contains_key(name) => return Err(WriteError::BadPath((*name).to_owned())),
                 Some(content) => {
-                    let blob = self.clone.blob(content).map_err(broken)?;
+                    let blob = Oid::hash_object(ObjectType::Blob, content).map_err(broken)?;
                     if old.is_none_or(|old| old.id() != blob) {
-                        self.made.insert(blob);
+                        self.blobs.insert(blob, content);
                     }
-                    builder.insert(name, blob, MODE_FILE).map_err(broken)?;
+                    entries.put(name, MODE_FILE, blob);
                 }
-                None if old.is_some_and(|old| old.kind() != Some(ObjectType::Tree)) => {
-                    builder.remove(name).map_err(broken)?;
-                }
+                None if old.is_some_and(|old| old.kind() != Some(ObjectType::Tree)) => entries.remove(name),
                 None => {}
             }
         }
@@ -115,56 +119,62 @@ impl Editor<'_> {
                 before.and_then(|before| before.get_name(name)).filter(|old| old.kind() == Some(ObjectType::Tree));
             let old = old.map(|old| self.clone.find_tree(old.id())).transpose().map_err(broken)?;
             match self.tree(old.as_ref(), inner)? {
-                Some(tree) => drop(builder.insert(name, tree, MODE_FOLDER).map_err(broken)?),
-                None if old.is_some() => builder.remove(name).map_err(broken)?,
+                Some(tree) => entries.put(name, MODE_FOLDER, tree),
+                None if old.is_some() => entries.remove(name),
                 None => {}
             }
         }
-        if builder.is_empty() {
+        if entries.is_empty() {
             return Ok(None);
         }
-        let tree = builder.write().map_err(broken)?;
+        let tree = self.odb.write(ObjectType::Tree, &entries.bytes()).map_err(broken)?;
         if before.is_none_or(|before| before.id() != tree) {
-            self.made.insert(tree);
+            self.others.insert(tree);
         }
         Ok(Some(tree))
     }
-}
 
-/// Writes the objects, which so far are in memory only, as one pack. Not `Mempack::dump`: that packs the whole tree of
-/// a commit, also what was there before.
-fn pack(clone: &Repository, objects: &BTreeSet<Oid>) -> Result<(), Failure> {
-    let mut packing = clone.packbuilder().map_err(broken)?;
-    for object in objects {
-        packing.insert_object(*object, None).map_err(broken)?;
-    }
-    let odb = clone.odb().map_err(broken)?;
-    let mut writer = odb.packwriter().map_err(broken)?;
-    let mut failed = None;
-    let written = packing.foreach(|bytes| match writer.write_all(bytes) {
-        Ok(()) => true,
-        Err(error) => {
-            failed = Some(Failure::clone(error.to_string()));
-            false
+    /// Writes all that was made as one pack, commit and trees first.
+    fn pack(&self) -> Result<(), Failure> {
+        let mut pack = Pack::new(self.others.len() + self.blobs.len())?;
+        for id in &self.others {
+            let object = self.odb.read(*id).map_err(broken)?;
+            pack.add(object.kind(), object.data())?;
         }
-    });
-    if let Some(failure) = failed {
-        return Err(failure);
+        for content in self.blobs.values() {
+            pack.add(ObjectType::Blob, content)?;
+        }
+        let mut writer = self.odb.packwriter().map_err(broken)?;
+        writer.write_all(&pack.finish()).map_err(|error| Failure::clone(error.to_string()))?;
+        writer.commit().map_err(broken)?;
+        Ok(())
     }
-    written.map_err(broken)?;
-    writer.commit().map_err(broken)?;
-    Ok(())
 }
 
 /// Reads every changed file back from the disk: what is pushed is what was meant.
-fn check(path: &Path, commit: Oid, changes: &Changes) -> Result<(), WriteError> {
+fn check(path: &Path, commit: Oid, root: &Folder<'_>) -> Result<(), WriteError> {
     let clone = open_repository(path)?;
     let tree = clone.find_commit(commit).and_then(|commit| commit.tree()).map_err(broken)?;
-    for (path, content) in changes {
-        let found = blob_at(&tree, path)?.map(|blob| read(&clone, blob)).transpose()?;
-        if found.as_ref() != content.as_ref() {
-            return Err(WriteError::ReadBack { path: path.clone() });
+    check_folder(&clone, Some(&tree), root, "")
+}
+
+/// Folder by folder: libgit2 would read the trees on the way anew for each path.
+fn check_folder(
+    clone: &Repository,
+    tree: Option<&Tree<'_>>,
+    changes: &Folder<'_>,
+    parent: &str,
+) -> Result<(), WriteError> {
+    let entry = |name: &str, kind| tree.and_then(|tree| tree.get_name(name)).filter(|entry| entry.kind() == Some(kind));
+    for (name, content) in &changes.files {
+        let found = entry(name, ObjectType::Blob).map(|blob| read(clone, blob.id())).transpose()?;
+        if found.as_deref() != *content {
+            return Err(WriteError::ReadBack { path: format!("{parent}{name}") });
         }
+    }
+    for (name, inner) in &changes.folders {
+        let tree = entry(name, ObjectType::Tree).map(|tree| clone.find_tree(tree.id())).transpose().map_err(broken)?;
+        check_folder(clone, tree.as_ref(), inner, &format!("{parent}{name}/"))?;
     }
     Ok(())
 }
