@@ -35,7 +35,28 @@ pub struct Plan {
 impl Plan {
     /// Whether a report would say the same of both: all but the moment of planning.
     pub fn says_the_same(&self, other: &Plan) -> bool {
-        Plan { now: other.now, wake_at: other.wake_at, ..self.clone() } == *other
+        let Plan {
+            now: _,
+            revision,
+            inputs,
+            incomplete,
+            steps,
+            refusals,
+            held,
+            warnings,
+            protections,
+            acknowledged,
+            wake_at: _,
+        } = self;
+        *revision == other.revision
+            && *inputs == other.inputs
+            && *incomplete == other.incomplete
+            && *steps == other.steps
+            && *refusals == other.refusals
+            && *held == other.held
+            && *warnings == other.warnings
+            && *protections == other.protections
+            && *acknowledged == other.acknowledged
     }
 
     /// Joins the plan with what became of its steps; one result per step, in order.
