@@ -97,6 +97,10 @@ pub(crate) fn created(step: &Step) -> Value {
     let mut object = manifest.clone();
     let fields = json!({"f:metadata": {"f:annotations": fields(&manifest["metadata"]["annotations"]),
         "f:labels": fields(&manifest["metadata"]["labels"])}, "f:spec": fields(&manifest["spec"])});
+    if object["kind"] == "BackupConfiguration" {
+        // The one default of the definition that every configuration gets.
+        object["spec"]["driver"] = json!("Restic");
+    }
     let metadata = &mut object["metadata"];
     metadata["uid"] = json!(uid(&step.object.to_string()));
     metadata["resourceVersion"] = json!("1000");
