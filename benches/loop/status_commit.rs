@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use holdfast::git::{Changes, CommitText, EXCHANGE_TIMEOUT, Endpoint, GitUrl, Pushed, StatusBranch, Tip};
 use holdfast::model::applied::Applied;
+use holdfast::model::withheld::Withheld;
 use holdfast::plan::{Settings, plan};
 use holdfast::report::{self, Files, Input, Memory};
 use serde_json::Value;
@@ -101,7 +102,7 @@ impl Report {
             time_zone: "Etc/UTC",
             plan: &plan,
             applied: &Applied::default(),
-            withheld: 0,
+            withheld: &Withheld::default(),
             observed: &observed,
             now: now(),
         };

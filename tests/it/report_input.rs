@@ -3,9 +3,11 @@
 use holdfast::model::applied::Applied;
 use holdfast::model::observed::Observed;
 use holdfast::model::plan::Plan;
+use holdfast::model::withheld::Withheld;
 use holdfast::report::Input;
 
 static NOTHING_TRIED: std::sync::LazyLock<Applied> = std::sync::LazyLock::new(Applied::default);
+static NOTHING_WITHHELD: std::sync::LazyLock<Withheld> = std::sync::LazyLock::new(Withheld::default);
 
 pub(crate) fn input<'a>(plan: &'a Plan, observed: &'a Observed) -> Input<'a> {
     Input {
@@ -18,7 +20,7 @@ pub(crate) fn input<'a>(plan: &'a Plan, observed: &'a Observed) -> Input<'a> {
         time_zone: "Etc/UTC",
         plan,
         applied: &NOTHING_TRIED,
-        withheld: 0,
+        withheld: &NOTHING_WITHHELD,
         observed,
         now: plan.now,
     }
