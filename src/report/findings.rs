@@ -53,7 +53,7 @@ fn shown<T: Serialize>(entries: impl ExactSizeIterator<Item = T>, omitted: &mut 
     let count = entries.len();
     let mut bytes = 0;
     let fits = |entry: &T| {
-        bytes += serde_yaml::to_string(&[entry]).map_or(LIST_BYTES_MAX, |text| text.len());
+        bytes += yaml::write(&[entry]).len();
         bytes <= LIST_BYTES_MAX
     };
     let shown: Vec<T> = entries.take(ENTRIES_MAX).take_while(fits).collect();
