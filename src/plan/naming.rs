@@ -109,6 +109,10 @@ impl Names {
     fn claim(&mut self, key: &ObjectKey, identity: &Identity) {
         if self.holders.get(key) != Some(&Holder::Foreign) {
             self.holders.insert(key.clone(), Holder::Generated(identity.clone()));
+            // As it will be seen in the next pass; else a pass that was cut off would lead to other names than a whole one.
+            if let Some(twin) = twin(key) {
+                self.holders.entry(twin).or_insert_with(|| Holder::Generated(identity.clone()));
+            }
         }
     }
 }
