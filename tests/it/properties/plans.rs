@@ -10,7 +10,7 @@ use holdfast::plan::render::{Palette, diff, json as plan_json};
 use proptest::prelude::*;
 
 use super::cases;
-use super::scene::{later, lived, plan, scene, settle, waited};
+use super::scene::{Claims, Foreign, Scene, Source, Target, later, lived, plan, scene, settle, waited};
 use crate::world::desired;
 use crate::yaml_positions::Random;
 
@@ -123,4 +123,23 @@ proptest! {
             prop_assert!(half.is_none(), "{} is one half of a pair that is refused", half.unwrap().object);
         }
     }
+}
+
+/// One target is refused, but the name that its second blueprint would get is that of the other target.
+#[test]
+fn a_cut_between_two_halves_changes_no_name() {
+    let target = |name, asks| Target { kind: 0, namespace: 0, name, asks, paths: true, minute: None };
+    let blueprints = BTreeMap::from([("daily", (6, 0, 0, false)), ("weekly", (6, 0, 0, false))]);
+    let scene = Scene {
+        source: Source { blueprints, ..Source::default() },
+        targets: vec![target("a", "daily,weekly"), target("a-weekly", "daily")],
+        foreign: vec![Foreign { namespace: 0, name: "deployment-a", claims: Claims::Nothing }],
+    };
+    let (mut straight, mut broken) = (scene.cluster(), scene.cluster());
+    let whole = plan(&scene, &straight, later(0));
+    assert_eq!(whole.steps.len(), 2, "{:?}", whole.steps);
+    broken.take(&whole.steps[0], later(0));
+    settle(&scene, &mut broken, later(0));
+    settle(&scene, &mut straight, later(0));
+    assert_eq!(broken.state(), straight.state());
 }

@@ -30,21 +30,21 @@ pub(super) struct Source {
 
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    kind: usize,
-    namespace: usize,
-    name: &'static str,
+    pub kind: usize,
+    pub namespace: usize,
+    pub name: &'static str,
     /// The annotation's text.
-    asks: &'static str,
-    paths: bool,
-    minute: Option<u8>,
+    pub asks: &'static str,
+    pub paths: bool,
+    pub minute: Option<u8>,
 }
 
 /// An object of somebody else, under a name that a plan may want.
 #[derive(Clone, Debug)]
 pub(super) struct Foreign {
-    namespace: usize,
-    name: &'static str,
-    claims: Claims,
+    pub namespace: usize,
+    pub name: &'static str,
+    pub claims: Claims,
 }
 
 /// What it says of itself.
