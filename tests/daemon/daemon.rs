@@ -100,7 +100,7 @@ impl Daemon {
     pub(crate) async fn leads(&mut self, timeout: Duration) {
         self.ready().await;
         eventually(timeout, "the daemon leads", async || match self.metric("holdfast_leader").await {
-            Some(1.0) => Ok(()),
+            Some(1) => Ok(()),
             other => Err(format!("holdfast_leader {other:?}")),
         })
         .await;
@@ -110,14 +110,14 @@ impl Daemon {
         get(&format!("http://{}{path}", self.address)).await
     }
 
-    /// The value of a series, with its labels as `/metrics` prints them.
-    pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
+    /// The whole part of the value of a series, which is named with its labels as `/metrics` prints them.
+    pub(crate) async fn metric(&self, series: &str) -> Option<i64> {
         let (_, text) = self.get("/metrics").await.ok()?;
-        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok())
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.split('.').next()?.parse().ok())
     }
 
     /// Waits until a series has a value that `wanted` accepts, and gives it.
-    pub(crate) async fn metric_is(&self, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+    pub(crate) async fn metric_is(&self, series: &str, wanted: impl Fn(i64) -> bool) -> i64 {
         eventually(SOON, series, async || match self.metric(series).await {
             Some(value) if wanted(value) => Ok(value),
             other => Err(format!("{other:?}; {}", self.log())),

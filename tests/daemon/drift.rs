@@ -41,7 +41,7 @@ async fn drift_is_undone_twice_and_then_refused() {
             .await;
     }
     edit(&world, "3 1 * * *").await;
-    daemon.metric_is("holdfast_refusals{code=\"DriftContested\"}", |count| count == 1.0).await;
+    daemon.metric_is("holdfast_refusals{code=\"DriftContested\"}", |count| count == 1).await;
     said(&world, "PersistentVolumeClaim", "DriftContested", 1).await;
     world
         .status("the refusal and its reason on the branch", |files| {
@@ -55,7 +55,7 @@ async fn drift_is_undone_twice_and_then_refused() {
 
     // Whoever changed it takes it back.
     edit(&world, WANTED).await;
-    daemon.metric_is("holdfast_refusals{code=\"DriftContested\"}", |count| count == 0.0).await;
+    daemon.metric_is("holdfast_refusals{code=\"DriftContested\"}", |count| count == 0).await;
     world.protected(&["data"]).await;
     decisions(&daemon);
     endpoints(&daemon).await;
@@ -84,11 +84,11 @@ async fn endpoints(daemon: &Daemon) {
     }
     let (_, metrics) = daemon.get("/metrics").await.expect("it answers");
     for (series, value) in [
-        ("holdfast_targets", 1.0),
-        ("holdfast_status_failures", 0.0),
-        ("holdfast_source_failures", 0.0),
-        ("holdfast_steps_total{action=\"create\",result=\"done\"}", 2.0),
-        ("holdfast_steps_total{action=\"update\",result=\"done\"}", 2.0),
+        ("holdfast_targets", 1),
+        ("holdfast_status_failures", 0),
+        ("holdfast_source_failures", 0),
+        ("holdfast_steps_total{action=\"create\",result=\"done\"}", 2),
+        ("holdfast_steps_total{action=\"update\",result=\"done\"}", 2),
     ] {
         assert_eq!(daemon.metric(series).await, Some(value), "{series}: {metrics}");
     }

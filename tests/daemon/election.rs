@@ -17,7 +17,7 @@ async fn a_leader_that_is_asked_to_end_hands_over_at_once() {
     let mut first = world.daemon("first").kubeconfig(&proxied).leading().await;
     let mut second = world.daemon("second").start();
     second.ready().await;
-    assert_eq!(second.metric("holdfast_leader").await, Some(0.0));
+    assert_eq!(second.metric("holdfast_leader").await, Some(0));
 
     // The third apply hangs while the leader is asked to end.
     let rule = proxy.rule(Which::Nth(3), Action::Hold, |seen| seen.method == "PATCH" && seen.path.contains("claim-"));

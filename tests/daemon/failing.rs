@@ -29,7 +29,7 @@ async fn a_failure_is_told_until_it_is_over() {
     world.claim("other", "volumes").await;
     world.protected(&["other"]).await;
     let passes = daemon.metric("holdfast_passes_total").await.expect("a daemon counts its passes");
-    daemon.metric_is("holdfast_passes_total", |now| now > passes + 2.0).await;
+    daemon.metric_is("holdfast_passes_total", |now| now > passes + 2).await;
     told().await;
     let tried = daemon.lines(&["failed: ", "persistentvolumeclaim-denied"]);
     assert_eq!(tried.len(), 1, "{tried:#?}");

@@ -22,8 +22,8 @@ async fn configurations(world: &World) -> BTreeMap<String, String> {
 
 /// Waits until the status branch shows that many deletes as refused, and how to allow them.
 async fn refuses(world: &World, daemon: &Daemon, deletes: usize) {
-    let wanted = f64::from(u32::try_from(deletes).expect("a few"));
-    daemon.metric_is("holdfast_refusals{code=\"TooManyDeletes\"}", |count| (count - wanted).abs() < 0.5).await;
+    let wanted = i64::try_from(deletes).expect("a few");
+    daemon.metric_is("holdfast_refusals{code=\"TooManyDeletes\"}", |count| count == wanted).await;
     world
         .status("the refused deletes on the branch", |files| {
             let findings = &files["findings.yaml"];
@@ -37,7 +37,7 @@ async fn refuses(world: &World, daemon: &Daemon, deletes: usize) {
 
 /// Waits until nothing is refused or leaving any more.
 async fn back(world: &World, daemon: &Daemon) {
-    daemon.metric_is("holdfast_refusals{code=\"TooManyDeletes\"}", |count| count == 0.0).await;
+    daemon.metric_is("holdfast_refusals{code=\"TooManyDeletes\"}", |count| count == 0).await;
     world
         .status("no refusal on the branch", |files| {
             let complaint =
@@ -106,13 +106,13 @@ async fn a_source_that_shrinks_or_goes_deletes_nothing() {
     println!("| the source is forced to an old commit | 8 deletes refused, 0 done; nothing refused when forced back |");
 
     let rule = proxy.rule(Which::Every, Action::Refuse(503), |_| true);
-    daemon.metric_is("holdfast_source_failures", |failures| failures >= 2.0).await;
+    daemon.metric_is("holdfast_source_failures", |failures| failures >= 2).await;
     assert!(!daemon.lines(&["the source cannot be read, what was read last stays in force"]).is_empty());
     world.claim("b", "volumes").await;
     world.made(&["b"]).await;
     rule.release();
     world.protected(&["a", "b", "d0"]).await;
-    daemon.metric_is("holdfast_source_failures", |failures| failures == 0.0).await;
+    daemon.metric_is("holdfast_source_failures", |failures| failures == 0).await;
     println!(
         "| the forge answers 503 | what was read stays in force, new targets too; status written when it is back |"
     );

@@ -13,7 +13,7 @@ use crate::world::{STATUS, World};
 const LIBRARY: &str = "/usr/$LIB/faketime/libfaketime.so.1";
 /// Time for the daemon to make everything and to say so, before the midnight that must find it idle.
 const BEFORE_MIDNIGHT: SignedDuration = SignedDuration::from_secs(45);
-const AFTER_MIDNIGHT: f64 = 5.0;
+const AFTER_MIDNIGHT: i64 = 5;
 const MIDNIGHT_WITHIN: Duration = Duration::from_secs(90);
 
 /// Environment of a program for which the next midnight (UTC) is near, and that midnight.
@@ -42,11 +42,10 @@ async fn idling_across_a_slot_and_midnight_is_silent() {
         world.claim(claim, blueprint).await;
     }
     let (environment, midnight) = shortly_before_midnight();
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double for ages")]
-    let midnight = midnight.as_second() as f64;
+    let midnight = midnight.as_second();
     let daemon = world.daemon("idle").environment(&environment).leading().await;
     let clock = "holdfast_source_read_timestamp_seconds";
-    let moved = daemon.metric_is(clock, |time| time > 0.0).await > midnight - 120.0;
+    let moved = daemon.metric_is(clock, |time| time > 0).await > midnight - 120;
     if !moved {
         skipped("idling across midnight", "no libfaketime, install it with: apt-get install -y faketime");
     }
@@ -59,10 +58,10 @@ async fn idling_across_a_slot_and_midnight_is_silent() {
     let until = if moved { midnight + AFTER_MIDNIGHT } else { from };
     crate::harness::wait::eventually(MIDNIGHT_WITHIN, "ten passes, and midnight is over", async || {
         let (passes, time) = (passes().await - first, daemon.metric(clock).await.unwrap_or_default());
-        if passes >= 10.0 && time >= until { Ok(()) } else { Err(format!("{passes} passes, {}", until - time)) }
+        if passes >= 10 && time >= until { Ok(()) } else { Err(format!("{passes} passes, {}", until - time)) }
     })
     .await;
-    let count = passes().await - first;
+    let done = passes().await - first;
     let requests = world.git.requests().split_off(requests);
     let probes = requests.iter().filter(|seen| seen.query.contains("git-upload-pack")).count();
     assert!(probes >= 10, "{probes}");
@@ -74,7 +73,7 @@ async fn idling_across_a_slot_and_midnight_is_silent() {
         let renewals = entries.iter().filter(|entry| entry.resource == "leases").count();
         assert_eq!(renewals, entries.len(), "{entries:?}");
         println!(
-            "| idle across midnight ({moved}) | {count} passes, {probes} probes, 0 LISTs, 0 writes but {renewals} \
+            "| idle across midnight ({moved}) | {done} passes, {probes} probes, 0 LISTs, 0 writes but {renewals} \
              renewals of the Lease, 0 commits |"
         );
     }

@@ -1,6 +1,5 @@
 //! The real daemon as a process: a real API server under the shipped RBAC, a real Git server over smart HTTP.
 #![expect(clippy::disallowed_methods, reason = "the tests start servers, write files, and have deadlines")]
-#![expect(clippy::float_cmp, reason = "counters are whole numbers")]
 
 #[path = "../harness/mod.rs"]
 mod harness;

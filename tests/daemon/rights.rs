@@ -41,21 +41,21 @@ fn push(world: &World, documents: &[(String, String)], message: &str) {
 async fn what_is_granted_is_what_is_used() {
     let Some(world) = World::new().await else { return };
     let daemon = world.daemon("rights").leading().await;
-    let done = async |action: &str, count: f64| {
+    let done = async |action: &str, count: i64| {
         let series = format!("holdfast_steps_total{{action=\"{action}\",result=\"done\"}}");
         daemon.metric_is(&series, |done| done >= count).await
     };
     push(&world, &documents(&world, "1"), "everything");
-    done("create", 13.0).await;
+    done("create", 13).await;
     let mut changed = documents(&world, "2");
     changed[0].1.push_str("  usagePolicy:\n    allowedNamespaces:\n      from: Same\n");
     push(&world, &changed, "everything changes");
-    done("update", 13.0).await;
+    done("update", 13).await;
     world.git.repository().remove_files("main", &[&format!("goes-{}", world.shop.name)], "one of each goes");
-    done("delete", 4.0).await;
+    done("delete", 4).await;
     // A refusal is told to the owner of the target, and later deletes are counted beside the first ones.
     world.claim("unknown", "no-such-blueprint").await;
-    daemon.metric_is("holdfast_refusals{code=\"BlueprintMissing\"}", |count| count == 1.0).await;
+    daemon.metric_is("holdfast_refusals{code=\"BlueprintMissing\"}", |count| count == 1).await;
 
     let Some(_) = world.all().await else { return world.finish("rights").await };
     let used_rights = eventually(SOON, "what is used is what is granted", async || {

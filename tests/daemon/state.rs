@@ -33,7 +33,8 @@ impl World {
     #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "as the daemon writes them")]
     pub(crate) fn files_of(&self, prefix: &str) -> State {
         let files = self.status_files().into_iter();
-        let own = files.filter(|(path, _)| path.ends_with(".yaml") && path.contains(&format!(".{prefix}")));
+        let own = files
+            .filter(|(path, _)| path.strip_suffix(".yaml").is_some_and(|path| path.contains(&format!(".{prefix}"))));
         own.map(|(path, text)| (path.replace(prefix, "N"), timeless(&anonymous(&text, prefix)).into())).collect()
     }
 }
