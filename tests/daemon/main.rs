@@ -14,6 +14,7 @@ mod hostile_source;
 mod hostile_status;
 mod idle;
 mod killed;
+mod outage;
 mod restart;
 mod rights;
 mod state;

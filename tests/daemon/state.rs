@@ -30,7 +30,6 @@ impl World {
     }
 
     /// The status files of the targets whose name begins with `prefix`, with `N` in its place and without times.
-    #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "as the daemon writes them")]
     pub(crate) fn files_of(&self, prefix: &str) -> State {
         let files = self.status_files().into_iter();
         let own = files

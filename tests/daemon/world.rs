@@ -62,6 +62,11 @@ pub(crate) struct World {
 impl World {
     /// None (and one loud line) where no cluster can run.
     pub(crate) async fn new() -> Option<Self> {
+        Self::with(Transport::Http, &Access::Open).await
+    }
+
+    /// A world whose Git server is reached in this way.
+    pub(crate) async fn with(transport: Transport, access: &Access) -> Option<Self> {
         static TURN: Mutex<()> = Mutex::const_new(());
         static DEFINED: OnceCell<()> = OnceCell::const_new();
         let turn = TURN.lock().await;
@@ -77,7 +82,7 @@ impl World {
         let namespace = cluster.namespace("holdfast").await;
         let shop = cluster.namespace("shop").await;
         let kubeconfig = account(&cluster, &namespace.name).await;
-        let git = GitServer::start(Transport::Http, &Access::Open);
+        let git = GitServer::start(transport, access);
         git.repository().push_files(
             "main",
             &[(BLUEPRINT, &documents::blueprint("volumes", "30 3 * * *"))],
