@@ -1,5 +1,7 @@
 //! One blueprint filled in for one target.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
@@ -9,7 +11,7 @@ use crate::cron::Schedule;
 use crate::model::address::{self, Address};
 use crate::model::desired::Blueprint;
 use crate::model::finding::RefusalCode;
-use crate::model::json::{join, set, text};
+use crate::model::json::{push, set, text};
 use crate::model::keys;
 use crate::model::names::is_label;
 use crate::model::object::{TargetKey, TargetKind};
@@ -47,7 +49,7 @@ pub fn resolve(
     request: &Request,
     variables: &Variables,
 ) -> Result<Resolved, Fault> {
-    let filled = fill(blueprint, &blueprint.spec, "", variables)?;
+    let mut filled = fill(blueprint, &blueprint.spec, &mut String::new(), variables)?;
     let namespace = |field: &str| namespace(&filled, field);
     let configuration_namespace = namespace("backupNamespace")?.unwrap_or(&key.namespace).to_owned();
     let repository_namespace = namespace("repoNamespace")?.unwrap_or(&configuration_namespace).to_owned();
@@ -59,7 +61,7 @@ pub fn resolve(
         );
         return Err(Fault::new(RefusalCode::InvalidResult, message));
     }
-    let backend = filled.get("backend").cloned().unwrap_or_default();
+    let backend = take(&mut filled, "backend").unwrap_or_default();
     let faulty_backend = |error: address::Error| Fault {
         code: RefusalCode::BadVariable,
         at: blueprint.at.clone(),
@@ -71,15 +73,15 @@ pub fn resolve(
     let (schedule, schedule_annotation) = schedule(blueprint, &filled, request)?;
     let mut configuration_spec = Map::new();
     for field in COPIED {
-        set(&mut configuration_spec, field, filled.get(field).cloned());
+        set(&mut configuration_spec, field, take(&mut filled, field));
     }
     configuration_spec.insert("schedule".to_owned(), schedule.clone().into());
     configuration_spec.insert("target".to_owned(), target(key, request, &configuration_namespace));
-    set(&mut configuration_spec, "task", Some(task(&filled, request)));
+    set(&mut configuration_spec, "task", Some(task(take(&mut filled, "task"), request)));
     let mut repository_spec = Map::new();
     repository_spec.insert("backend".to_owned(), backend);
-    set(&mut repository_spec, "usagePolicy", filled.get("usagePolicy").cloned());
-    set(&mut repository_spec, "wipeOut", filled.get("wipeOut").cloned());
+    set(&mut repository_spec, "usagePolicy", take(&mut filled, "usagePolicy"));
+    set(&mut repository_spec, "wipeOut", take(&mut filled, "wipeOut"));
     Ok(Resolved {
         repository_namespace,
         configuration_namespace,
@@ -91,8 +93,15 @@ pub fn resolve(
     })
 }
 
+/// Moves a field out; each goes to one place only.
+fn take(filled: &mut Value, field: &str) -> Option<Value> {
+    filled.get_mut(field).map(Value::take)
+}
+
 /// Substitutes in every string value, never in the text of the document.
-fn fill(blueprint: &Blueprint, value: &Value, pointer: &str, variables: &Variables) -> Result<Value, Fault> {
+/// `pointer` leads to `value`; it is the same again afterwards.
+fn fill(blueprint: &Blueprint, value: &Value, pointer: &mut String, variables: &Variables) -> Result<Value, Fault> {
+    let length = pointer.len();
     Ok(match value {
         Value::String(text) if substitution::is_template(text) => {
             Value::String(fill_text(blueprint, text, pointer, variables)?)
@@ -100,14 +109,18 @@ fn fill(blueprint: &Blueprint, value: &Value, pointer: &str, variables: &Variabl
         Value::Array(items) => {
             let mut filled = Vec::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
-                filled.push(fill(blueprint, item, &format!("{pointer}/{index}"), variables)?);
+                let _ = write!(pointer, "/{index}");
+                filled.push(fill(blueprint, item, pointer, variables)?);
+                pointer.truncate(length);
             }
             Value::Array(filled)
         }
         Value::Object(fields) => {
             let mut filled = Map::new();
             for (key, field) in fields {
-                filled.insert(key.clone(), fill(blueprint, field, &join(pointer, key), variables)?);
+                push(pointer, key);
+                filled.insert(key.clone(), fill(blueprint, field, pointer, variables)?);
+                pointer.truncate(length);
             }
             Value::Object(filled)
         }
@@ -185,8 +198,8 @@ fn target(key: &TargetKey, request: &Request, configuration_namespace: &str) -> 
 }
 
 /// The blueprint's task; a parameter of the target replaces the blueprint's of the same name, others follow by name.
-fn task(filled: &Value, request: &Request) -> Value {
-    let mut task = filled.get("task").and_then(Value::as_object).cloned().unwrap_or_default();
+fn task(filled: Option<Value>, request: &Request) -> Value {
+    let mut task = if let Some(Value::Object(task)) = filled { task } else { Map::new() };
     let mut params: Vec<Value> = task.get("params").and_then(Value::as_array).cloned().unwrap_or_default();
     for (name, value) in &request.params {
         let param = json!({"name": name, "value": value});

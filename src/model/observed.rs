@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::json::text;
+use super::json::{text, text_holds};
 use super::keys;
 use super::object::{Kind, ObjectKey, TargetKey, TargetKind};
 use super::owned_fields::OwnedFields;
@@ -109,6 +109,16 @@ pub struct Live {
 impl Live {
     pub fn spec(&self) -> Value {
         serde_json::from_str(&self.spec).unwrap_or(Value::Null)
+    }
+
+    /// Whether the spec has everything that `want` has, see [`text_holds`].
+    pub fn spec_holds(&self, want: &Value) -> bool {
+        text_holds(&self.spec, want)
+    }
+
+    /// Whether the text of the spec mentions a field; most do not, and then need not be parsed.
+    pub fn spec_mentions(&self, field: &str) -> bool {
+        self.spec.contains(field)
     }
 
     /// Proven from the object alone: our label, an origin, and (where the server says who wrote what) our manager.

@@ -1,7 +1,8 @@
 //! What one annotation of one target comes to: a pair of objects with their names, a fault, or nothing.
 
+use super::judge::{Verdict, judge};
 use super::naming::Names;
-use super::wanted::Wanted;
+use super::wanted::{Wanted, manifests};
 use super::world::{Existing, Found, Identity, World, repository_of};
 use crate::blueprint::fault::Fault;
 use crate::blueprint::request::Request;
@@ -12,6 +13,7 @@ use crate::model::finding::RefusalCode;
 use crate::model::json::text;
 use crate::model::object::{ObjectKey, TargetKey};
 use crate::model::observed::Target;
+use crate::schema;
 
 /// What a target asks for by one blueprint.
 pub(super) enum Outcome<'a> {
@@ -91,7 +93,43 @@ fn place<'a>(
         (configuration, &resolved.configuration_namespace),
         identity,
     );
-    Outcome::Wanted(Box::new(Wanted { target, blueprint, resolved, repository, configuration, existing, adopts }))
+    let (address, schedule) = (resolved.address.clone(), resolved.schedule.clone());
+    let schedule_annotation = resolved.schedule_annotation;
+    let [first, second] = manifests(&target, blueprint, resolved, &repository, &configuration);
+    let verdict = |key: &ObjectKey, manifest| match misfit(key, &manifest, blueprint) {
+        Some((code, message)) => Verdict::Refused { code, message },
+        None => judge(world, key, manifest, adopts),
+    };
+    let verdicts = [verdict(&repository, first), verdict(&configuration, second)];
+    Outcome::Wanted(Box::new(Wanted {
+        target,
+        blueprint,
+        address,
+        schedule,
+        schedule_annotation,
+        repository,
+        configuration,
+        verdicts,
+        existing,
+        adopts,
+    }))
+}
+
+/// What the schema says against a resolved object; the blueprint's own text was judged when it was parsed.
+fn misfit(key: &ObjectKey, manifest: &serde_json::Value, blueprint: &Blueprint) -> Option<(RefusalCode, String)> {
+    let crd = schema::shipped(key.kind.api_version(), key.kind.as_str())?;
+    let issue = crd.check(manifest).into_iter().find(|issue| match issue.kind {
+        schema::IssueKind::UnknownField => false,
+        schema::IssueKind::WrongType
+        | schema::IssueKind::NotInEnum
+        | schema::IssueKind::Required
+        | schema::IssueKind::NullValue
+        | schema::IssueKind::Format
+        | schema::IssueKind::OutOfRange => true,
+    })?;
+    let message =
+        format!("blueprint {} gives a {} that does not fit: {}", blueprint.name, key.kind.as_str(), issue.message);
+    Some((RefusalCode::InvalidResult, message))
 }
 
 /// A configuration of somebody else for the same target.

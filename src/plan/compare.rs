@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::json::{is_empty, join};
+use crate::model::json::{at, is_empty, join};
 use crate::model::keys;
 use crate::model::observed::Live;
 use crate::schema::{self, Crd};
@@ -20,7 +20,6 @@ pub(super) struct Difference {
 
 /// `None` when sending the manifest would change nothing.
 pub(super) fn difference(manifest: &Value, live: &Live) -> Option<Difference> {
-    let spec = live.spec();
     let mut fields = Vec::new();
     for (map, pointer, have) in
         [("labels", "/metadata/labels", &live.labels), ("annotations", "/metadata/annotations", &live.annotations)]
@@ -32,6 +31,10 @@ pub(super) fn difference(manifest: &Value, live: &Live) -> Option<Difference> {
             }
         }
     }
+    if fields.is_empty() && is_all_of_ours(manifest, live) && live.spec_holds(&manifest["spec"]) {
+        return None;
+    }
+    let spec = live.spec();
     differing(&manifest["spec"], &spec, "/spec", &mut fields);
     let changed = fields.len();
     fields.extend(surplus(manifest, live, &spec));
@@ -44,6 +47,11 @@ pub(super) fn difference(manifest: &Value, live: &Live) -> Option<Difference> {
     });
     let drifted_by = drifted_by.filter(|_| live.is_ours());
     Some(Difference { before: before(manifest, live, &spec, &fields[changed..]), fields, drifted_by })
+}
+
+/// Whether we set nothing that the manifest lacks; false where the object does not say who set what.
+fn is_all_of_ours(manifest: &Value, live: &Live) -> bool {
+    live.owned.as_ref().is_some_and(|owned| owned.ours().all(|pointer| at(manifest, pointer).is_some()))
 }
 
 /// Collects where `want` is not contained in `have`. Lists must have the same length; their items may have more fields
@@ -73,7 +81,7 @@ fn differing(want: &Value, have: &Value, pointer: &str, out: &mut Vec<String>) {
 fn surplus(manifest: &Value, live: &Live, spec: &Value) -> Vec<String> {
     let mut extra = Vec::new();
     if let Some(owned) = &live.owned {
-        for pointer in owned.ours().filter(|pointer| manifest.pointer(pointer).is_none()) {
+        for pointer in owned.ours().filter(|pointer| at(manifest, pointer).is_none()) {
             let present = match pointer.strip_prefix("/spec") {
                 Some(below) => spec.pointer(below).is_some(),
                 None => metadata_value(live, pointer).is_some(),

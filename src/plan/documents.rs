@@ -94,5 +94,5 @@ fn protect(world: &World, key: &ObjectKey, document: &DesiredObject, standing: S
 }
 
 pub(super) fn is_paused(live: &Live) -> bool {
-    live.spec().get("paused").and_then(Value::as_bool).unwrap_or(false)
+    live.spec_mentions("paused") && live.spec().get("paused").and_then(Value::as_bool).unwrap_or(false)
 }

@@ -3,7 +3,7 @@
 use super::addresses::Addresses;
 use super::asked::{Outcome, want};
 use super::draft::Draft;
-use super::judge::{Danger, Verdict, Why, dotted, judge};
+use super::judge::{Danger, Verdict, Why, dotted};
 use super::naming::Names;
 use super::standing::{protect, refuse_all, stay};
 use super::wanted::Wanted;
@@ -14,7 +14,6 @@ use crate::model::acknowledge::Digest;
 use crate::model::finding::{ReasonCode, RefusalCode};
 use crate::model::object::ObjectKey;
 use crate::model::plan::{Action, Group, Reason, Refusal, Standing, Step};
-use crate::schema;
 
 pub(super) fn plan(world: &World, draft: &mut Draft) {
     let mut names = Names::new(world);
@@ -37,13 +36,14 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
         }
     }
     let addresses = Addresses::new(world, &wanted);
-    for one in &wanted {
-        emit(world, one, &addresses, draft);
+    for mut one in wanted {
+        let verdicts = std::mem::replace(&mut one.verdicts, [Verdict::Unchanged, Verdict::Unchanged]);
+        emit(world, &one, verdicts, &addresses, draft);
     }
 }
 
 /// Turns a pair into steps; both objects stand or fall together.
-fn emit(world: &World, one: &Wanted, addresses: &Addresses, draft: &mut Draft) {
+fn emit(world: &World, one: &Wanted, verdicts: [Verdict; 2], addresses: &Addresses, draft: &mut Draft) {
     let identity = (one.target.clone(), one.blueprint.name.clone());
     let mut refusals = Vec::new();
     let mut refuse = |fault: Fault, object: Option<&ObjectKey>, digest: Option<Digest>| {
@@ -60,22 +60,17 @@ fn emit(world: &World, one: &Wanted, addresses: &Addresses, draft: &mut Draft) {
     let mut steps = Vec::new();
     let mut dangers: Vec<Danger> = renamed(world, one).into_iter().collect();
     let mut refused = false;
-    if let Some(other) = addresses.conflict(world, one) {
+    if let Some(other) = addresses.conflict(one) {
         let message = format!(
             "{} is the place of Repository {} or nests with it: put ${{TARGET_NAMESPACE}}, ${{TARGET_KIND}} and ${{TARGET_NAME}} into the blueprint's prefix",
-            one.resolved.address,
+            one.address,
             other.short()
         );
         refuse(Fault::new(RefusalCode::AddressInUse, message), Some(&one.repository), None);
         refused = true;
     }
-    for (key, manifest) in one.objects() {
-        if let Some(fault) = misfit(key, &manifest, one) {
-            refuse(fault, Some(key), None);
-            refused = true;
-            continue;
-        }
-        match judge(world, key, manifest, one.adopts) {
+    for (key, verdict) in [&one.repository, &one.configuration].into_iter().zip(verdicts) {
+        match verdict {
             Verdict::Unchanged | Verdict::Waiting => {}
             Verdict::Refused { code, message } => {
                 refuse(Fault::new(code, message), Some(key), None);
@@ -156,28 +151,11 @@ fn renamed(world: &World, one: &Wanted) -> Option<Danger> {
     })
 }
 
-/// What the schema says against a resolved object; the blueprint's own text was judged when it was parsed.
-fn misfit(key: &ObjectKey, manifest: &serde_json::Value, one: &Wanted) -> Option<Fault> {
-    let crd = schema::shipped(key.kind.api_version(), key.kind.as_str())?;
-    let issue = crd.check(manifest).into_iter().find(|issue| match issue.kind {
-        schema::IssueKind::UnknownField => false,
-        schema::IssueKind::WrongType
-        | schema::IssueKind::NotInEnum
-        | schema::IssueKind::Required
-        | schema::IssueKind::NullValue
-        | schema::IssueKind::Format
-        | schema::IssueKind::OutOfRange => true,
-    })?;
-    let message =
-        format!("blueprint {} gives a {} that does not fit: {}", one.blueprint.name, key.kind.as_str(), issue.message);
-    Some(Fault::new(RefusalCode::InvalidResult, message))
-}
-
 fn step(one: &Wanted, key: &ObjectKey, action: Action, why: &Why) -> Step {
     let blueprint = &one.blueprint.name;
     let place = one.blueprint.at.as_ref().map_or("in the cluster".to_owned(), |at| format!("{}:{}", at.path, at.line));
     let spoken = one.target.spoken();
-    let by_annotation = one.resolved.schedule_annotation.filter(|_| match why {
+    let by_annotation = one.schedule_annotation.filter(|_| match why {
         Why::Changed(fields) => fields.iter().any(|field| field == "/spec/schedule"),
         Why::New | Why::Adopted | Why::Drifted { .. } | Why::CauseBack => false,
     });

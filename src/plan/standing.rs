@@ -17,7 +17,7 @@ pub(super) fn protect(world: &World, one: &Wanted, standing: Standing, draft: &m
         source: one.blueprint.source.clone(),
         configuration: Some(one.configuration.clone()),
         repository: Some(one.repository.clone()),
-        schedule: Some(one.resolved.schedule.clone()),
+        schedule: Some(one.schedule.clone()),
         paused: world.live(&one.configuration).is_some_and(is_paused),
         standing,
     });

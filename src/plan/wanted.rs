@@ -1,68 +1,76 @@
-//! A pair of objects that an annotated target asks for, before it is held against the cluster.
+//! A pair of objects that an annotated target asks for, each held against its live twin.
 
 use serde_json::{Map, Value, json};
 
+use super::judge::Verdict;
 use super::world::Existing;
 use crate::blueprint::resolve::Resolved;
+use crate::model::address::Address;
 use crate::model::desired::Blueprint;
 use crate::model::keys;
-use crate::model::object::{Kind, ObjectKey, TargetKey};
+use crate::model::object::{ObjectKey, TargetKey};
 
+/// Without the specs: ten thousand of these are alive at once, and most objects are as they should be.
 pub(super) struct Wanted<'a> {
     pub target: TargetKey,
     pub blueprint: &'a Blueprint,
-    pub resolved: Resolved,
+    pub address: Address,
+    pub schedule: String,
+    /// The annotation that decided the schedule, if one did.
+    pub schedule_annotation: Option<&'static str>,
     pub repository: ObjectKey,
     pub configuration: ObjectKey,
+    /// Of the Repository and of the configuration, the order in which they are written.
+    pub verdicts: [Verdict; 2],
     pub existing: Existing,
     /// A configuration that somebody else made for this target is taken over.
     pub adopts: bool,
 }
 
-impl Wanted<'_> {
-    pub(super) fn repository_manifest(&self) -> Value {
-        self.manifest(&self.repository, &self.resolved.repository_spec)
+/// Repository and BackupConfiguration as they are sent.
+pub(super) fn manifests(
+    target: &TargetKey,
+    blueprint: &Blueprint,
+    resolved: Resolved,
+    repository: &ObjectKey,
+    configuration: &ObjectKey,
+) -> [Value; 2] {
+    let mut reference = Map::new();
+    reference.insert("name".to_owned(), repository.name.clone().into());
+    if repository.namespace != configuration.namespace {
+        reference.insert("namespace".to_owned(), repository.namespace.clone().into());
     }
+    let mut spec = resolved.configuration_spec;
+    spec.insert("repository".to_owned(), Value::Object(reference));
+    [
+        manifest(target, blueprint, repository, resolved.repository_spec),
+        manifest(target, blueprint, configuration, Value::Object(spec)),
+    ]
+}
 
-    pub(super) fn configuration_manifest(&self) -> Value {
-        let mut spec = self.resolved.configuration_spec.clone();
-        let mut reference = Map::new();
-        reference.insert("name".to_owned(), self.repository.name.clone().into());
-        if self.repository.namespace != self.configuration.namespace {
-            reference.insert("namespace".to_owned(), self.repository.namespace.clone().into());
-        }
-        spec.insert("repository".to_owned(), Value::Object(reference));
-        self.manifest(&self.configuration, &Value::Object(spec))
+fn manifest(target: &TargetKey, blueprint: &Blueprint, key: &ObjectKey, spec: Value) -> Value {
+    let mut labels = Map::new();
+    labels.insert(keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_US.into());
+    if blueprint.name.len() <= LABEL_LENGTH_MAX {
+        labels.insert(keys::BLUEPRINT.to_owned(), blueprint.name.clone().into());
     }
-
-    fn manifest(&self, key: &ObjectKey, spec: &Value) -> Value {
-        let mut labels = Map::new();
-        labels.insert(keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_US.into());
-        if self.blueprint.name.len() <= LABEL_LENGTH_MAX {
-            labels.insert(keys::BLUEPRINT.to_owned(), self.blueprint.name.clone().into());
-        }
-        json!({
-            "apiVersion": key.kind.api_version(),
-            "kind": key.kind.as_str(),
-            "metadata": {
-                "annotations": {
-                    keys::BLUEPRINT: self.blueprint.name,
-                    keys::SOURCE: self.blueprint.source,
-                    keys::TARGET: self.target.identity(),
-                },
-                "labels": labels,
-                "name": key.name,
-                "namespace": key.namespace,
+    let mut manifest = json!({
+        "apiVersion": key.kind.api_version(),
+        "kind": key.kind.as_str(),
+        "metadata": {
+            "annotations": {
+                keys::BLUEPRINT: blueprint.name,
+                keys::SOURCE: blueprint.source,
+                keys::TARGET: target.identity(),
             },
-            "spec": spec,
-        })
-    }
-
-    /// Both objects, in the order in which they are written.
-    pub(super) fn objects(&self) -> [(&ObjectKey, Value); 2] {
-        debug_assert!(self.repository.kind == Kind::Repository);
-        [(&self.repository, self.repository_manifest()), (&self.configuration, self.configuration_manifest())]
-    }
+            "name": key.name,
+            "namespace": key.namespace,
+        },
+    });
+    // Moved, where the macro would make a copy.
+    manifest["metadata"]["labels"] = Value::Object(labels);
+    manifest["spec"] = spec;
+    manifest
 }
 
 /// Longest value of a label in Kubernetes.
