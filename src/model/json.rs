@@ -123,7 +123,7 @@ impl<'de, 'w> DeserializeSeed<'de> for FieldOf<'w> {
     }
 }
 
-impl<'de, 'w> Visitor<'de> for FieldOf<'w> {
+impl<'w> Visitor<'_> for FieldOf<'w> {
     type Value = Option<&'w Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
