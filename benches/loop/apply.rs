@@ -24,7 +24,7 @@ use crate::world;
 const TARGETS: usize = 1000;
 const NAMESPACES: usize = 10;
 /// Two looks at the source, and a dozen renewals of the Lease.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 const FORCED_PASSES: u32 = 10;
 /// For the comparison with a bare client.
 const COMPARED_TARGETS: usize = 200;
@@ -68,7 +68,7 @@ async fn from_empty(stage: &Stage, server: &GitServer) -> (Daemon, Vec<Row>, f64
     let mut daemon = stage.daemon(&server.url(), &[]);
     daemon.reaches(DONE, to_f64(2 * TARGETS)).await;
     eventually(LATER, "the status branch names every target", async || {
-        let files = server.repository().paths(STATUS_BRANCH).iter().filter(|path| is_status(path)).count();
+        let files = server.repository().paths(STATUS_BRANCH).iter().filter(|path| world::is_status_file(path)).count();
         if files == TARGETS { Ok(()) } else { Err(format!("{files} files")) }
     })
     .await;
@@ -151,10 +151,6 @@ fn is_write(entry: &AuditEntry) -> bool {
 /// Whether a request is about one object that plans are about.
 fn is_object(entry: &AuditEntry) -> bool {
     ["repositories", "backupconfigurations"].contains(&entry.resource.as_str()) && !entry.name.is_empty()
-}
-
-fn is_status(path: &str) -> bool {
-    path.starts_with("targets/") && path.ends_with(".yaml")
 }
 
 /// `get 2.00, patch 2.00`: how often each verb was used, for one of `among`.

@@ -22,6 +22,8 @@ use std::path::Path;
 
 use table::Row;
 
+type Measure = fn() -> Vec<Row>;
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [first, folder, cluster] = args.as_slice()
@@ -31,7 +33,7 @@ fn main() {
     }
     // Cargo itself adds `--bench`.
     let names: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
-    let measurements: [(&str, fn() -> Vec<Row>); 4] = [
+    let measurements: [(&str, Measure); 4] = [
         ("plan", plan::measure),
         ("status_commit", status_commit::measure),
         ("apply", || block_on(apply::measure())),

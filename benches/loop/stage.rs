@@ -20,7 +20,7 @@ use crate::harness::wait::eventually;
 use crate::support;
 
 /// For whatever takes time in proportion to the number of targets.
-pub(crate) const LATER: Duration = Duration::from_secs(600);
+pub(crate) const LATER: Duration = Duration::from_mins(10);
 /// Requests of ours under way at once while targets are made.
 const MAKERS: usize = 16;
 pub(crate) const STATUS_BRANCH: &str = "holdfast/bench";
@@ -133,6 +133,6 @@ impl Daemon {
     }
 
     pub(crate) async fn stop(mut self) {
-        self.process.terminate(Duration::from_secs(60)).await;
+        self.process.terminate(Duration::from_mins(1)).await;
     }
 }

@@ -36,10 +36,10 @@ pub(crate) fn measure() -> Vec<Row> {
         [("the first", 30, 0), ("all changed", 31, 0), ("100 changed", 31, 100), ("1 changed", 31, 101)]
     {
         let after = Report::new(minute, rescheduled, &before.memory);
-        let changes = changes(&before.files, &after.files);
-        let changed = changes.keys().filter(|path| path.ends_with(".yaml") && path.starts_with("targets/")).count();
-        let pushed = ours.commit(&changes);
-        let theirs = git.commit(&changes);
+        let batch = changes(&before.files, &after.files);
+        let changed = batch.keys().filter(|path| world::is_status_file(path)).count();
+        let pushed = ours.commit(&batch);
+        let theirs = git.commit(&batch);
         let total = after.seconds + pushed.seconds;
         let what = format!("status commit of {TARGETS} targets, {name}");
         let parts = format!("{} (report {}, Git {})", seconds(total), seconds(after.seconds), seconds(pushed.seconds));

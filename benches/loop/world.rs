@@ -111,6 +111,11 @@ pub(crate) fn created(step: &Step) -> Value {
     object
 }
 
+/// Whether a path of the status branch is that of one target.
+pub(crate) fn is_status_file(path: &str) -> bool {
+    path.strip_prefix("targets/").is_some_and(|path| path.strip_suffix(".yaml").is_some())
+}
+
 fn fields(value: &Value) -> Value {
     let Some(map) = value.as_object() else { return json!({}) };
     map.iter().map(|(key, value)| (format!("f:{key}"), fields(value))).collect::<Map<String, Value>>().into()
