@@ -23,6 +23,8 @@ command_of curl curl
 command_of flock util-linux
 command_of setsid util-linux
 command_of tar tar
+# To cross midnight and a slot of a schedule while a daemon idles.
+file_of '/usr/lib/*/faketime/libfaketime.so.1' libfaketime
 
 if [ ${#packages[@]} -gt 0 ]; then
   apt=(apt-get install -y --no-install-recommends)

@@ -38,6 +38,12 @@ pub fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     })
 }
 
+/// Whether both are the same number, be it written as `1` or as `1.0`.
+pub fn same_number(one: &Value, other: &Value) -> bool {
+    let either_is_float = one.is_f64() || other.is_f64();
+    one.is_number() && (one == other || (either_is_float && one.as_f64() == other.as_f64()))
+}
+
 /// Whether a JSON text holds all of `want`: its objects may have more fields, its lists have the same length. Builds no
 /// values, so it is many times faster than parsing; false also where the text is no JSON.
 pub fn text_holds(text: &str, want: &Value) -> bool {
@@ -71,15 +77,15 @@ impl<'de> Visitor<'de> for Holds<'_> {
     }
 
     fn visit_i64<E: Error>(self, have: i64) -> Result<bool, E> {
-        Ok(self.0.is_number() && self.0.as_f64() == Value::from(have).as_f64())
+        Ok(same_number(self.0, &Value::from(have)))
     }
 
     fn visit_u64<E: Error>(self, have: u64) -> Result<bool, E> {
-        Ok(self.0.is_number() && self.0.as_f64() == Value::from(have).as_f64())
+        Ok(same_number(self.0, &Value::from(have)))
     }
 
     fn visit_f64<E: Error>(self, have: f64) -> Result<bool, E> {
-        Ok(self.0.as_f64() == Some(have))
+        Ok(same_number(self.0, &Value::from(have)))
     }
 
     fn visit_str<E: Error>(self, have: &str) -> Result<bool, E> {
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_text_holds_what_it_says_and_no_less() {
-        let text = r#"{"a": [1, {"b": "c\u00e9", "more": [null]}], "d": {"e": true}, "f": 2.5, "n": null}"#;
+        let text = r#"{"a": [1, {"b": "c\u00e9", "more": [null]}], "d": {"e": true}, "f": 2.5, "n": null, "big": 9007199254740992}"#;
         for held in [
             json!({}),
             json!({"a": [1.0, {"b": "c\u{e9}"}]}),
@@ -206,6 +212,7 @@ mod tests {
             json!({"d": {"e": false}}),
             json!({"d": {"e": true, "x": 1}}),
             json!({"f": "2.5"}),
+            json!({"big": 9_007_199_254_740_993_u64}),
             json!({"x": null}),
             json!(null),
             json!([]),

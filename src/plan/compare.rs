@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::json::{at, is_empty, join};
+use crate::model::json::{at, is_empty, join, same_number};
 use crate::model::keys;
 use crate::model::observed::Live;
 use crate::schema::{self, Crd};
@@ -71,7 +71,7 @@ fn differing(want: &Value, have: &Value, pointer: &str, out: &mut Vec<String>) {
                 differing(value, live, &format!("{pointer}/{index}"), out);
             }
         }
-        (Value::Number(want), Value::Number(have)) if want.as_f64() == have.as_f64() => {}
+        (Value::Number(_), Value::Number(_)) if same_number(want, have) => {}
         (want, have) if want == have => {}
         _ => out.push(pointer.to_owned()),
     }

@@ -5,7 +5,7 @@ use super::asked::{Outcome, want};
 use super::draft::Draft;
 use super::judge::{Danger, Verdict, Why, dotted};
 use super::naming::Names;
-use super::standing::{protect, refuse_all, stay};
+use super::standing::{keep_moved_from, protect, refuse_all, stay};
 use super::wanted::Wanted;
 use super::world::World;
 use crate::blueprint::fault::Fault;
@@ -27,9 +27,17 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
                     let identity = (key.clone(), name.to_owned());
                     match want(world, &identity, target, &mut names) {
                         Outcome::Wanted(one) => wanted.push(*one),
-                        Outcome::Refused(fault) => stay(world, &identity, Standing::Refused, Some(fault), draft),
-                        Outcome::Held(fault) => stay(world, &identity, Standing::Held, fault, draft),
-                        Outcome::Gone => {}
+                        Outcome::Refused(fault) => {
+                            keep_moved_from(world, key, draft);
+                            stay(world, &identity, Standing::Refused, Some(fault), draft);
+                        }
+                        Outcome::Held(fault) => {
+                            if fault.is_some() {
+                                keep_moved_from(world, key, draft);
+                            }
+                            stay(world, &identity, Standing::Held, fault, draft);
+                        }
+                        Outcome::Gone => keep_moved_from(world, key, draft),
                     }
                 }
             }
@@ -91,6 +99,7 @@ fn emit(world: &World, one: &Wanted, verdicts: [Verdict; 2], addresses: &Address
     draft.keep([one.repository.clone(), one.configuration.clone()]);
     protect(world, one, if refused { Standing::Refused } else { Standing::Wanted }, draft);
     if refused {
+        keep_moved_from(world, &one.target, draft);
         stay(world, &identity, Standing::Refused, None, draft);
     } else {
         draft.steps.extend(steps);

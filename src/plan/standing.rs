@@ -5,6 +5,7 @@ use super::draft::Draft;
 use super::wanted::Wanted;
 use super::world::{Identity, World};
 use crate::blueprint::fault::Fault;
+use crate::blueprint::request;
 use crate::model::json::text;
 use crate::model::object::TargetKey;
 use crate::model::plan::{Protection, Refusal, Standing};
@@ -40,17 +41,26 @@ pub(super) fn refuse_all(world: &World, target: &TargetKey, fault: &Fault, draft
     }
 }
 
-/// What exists of an identity stays as it is; and if it was a target that moved, so does what it moved from.
+/// While something that a target asks for is not there, what it no longer asks for stays too: it may be a move that is
+/// not finished. What it asks for itself is not kept by this, or two that are gone would keep each other.
+pub(super) fn keep_moved_from(world: &World, target: &TargetKey, draft: &mut Draft) {
+    let annotations = world.observed.targets.get(target).map(|target| &target.annotations);
+    let Some(Ok(asked_for)) = annotations.and_then(request::blueprints) else { return };
+    let range = world.existing.range((target.clone(), String::new())..);
+    for ((_, blueprint), existing) in range.take_while(|((of, _), _)| of == target) {
+        if !asked_for.contains(&blueprint.as_str()) {
+            draft.keep(existing.repository.iter().chain(&existing.configuration).cloned());
+        }
+    }
+}
+
+/// What exists of an identity stays as it is.
 pub(super) fn stay(world: &World, identity: &Identity, standing: Standing, fault: Option<Fault>, draft: &mut Draft) {
     if let Some(fault) = fault {
         refuse(&identity.0, fault, draft);
     }
-    let range = world.existing.range((identity.0.clone(), String::new())..);
-    for ((_, blueprint), existing) in range.take_while(|((target, _), _)| *target == identity.0) {
-        let asked_for = *blueprint == identity.1;
-        if asked_for || standing == Standing::Refused {
-            draft.keep(existing.repository.iter().chain(&existing.configuration).cloned());
-        }
+    if let Some(existing) = world.existing.get(identity) {
+        draft.keep(existing.repository.iter().chain(&existing.configuration).cloned());
     }
     let known = draft.protections.iter().rev().any(|protection| {
         protection.target == identity.0 && protection.blueprint.as_deref() == Some(identity.1.as_str())

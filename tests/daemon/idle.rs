@@ -47,7 +47,7 @@ async fn idling_across_a_slot_and_midnight_is_silent() {
     let clock = "holdfast_source_read_timestamp_seconds";
     let moved = daemon.metric_is(clock, |time| time > 0).await > midnight - 120;
     if !moved {
-        skipped("idling across midnight", "no libfaketime, install it with: apt-get install -y faketime");
+        skipped("idling across midnight", "no libfaketime, install it with: apt-get install -y libfaketime");
     }
     world.protected(&["a", "b", "c"]).await;
 
