@@ -101,7 +101,7 @@ impl Leader {
     }
 
     /// Gives the Lease back for the next one to take at once, and returns when that is done or was given up. Writes are
-    /// refused from here on; those that run are waited for. Takes at most [`WRITE_TIME_MAX`] and two requests.
+    /// refused from here on; those that run are waited for. Takes at most 8 s: a write, and the request.
     pub async fn release(&self) {
         self.stop.send_replace(true);
         let mut role = self.role.clone();

@@ -7,7 +7,6 @@ use std::path::Path;
 use git2::{Commit, ObjectType, Odb, Oid, Repository, Signature, Time, Tree};
 
 use super::clone::open_repository;
-use super::entries::Entries;
 use super::error::{Failure, WriteError};
 use super::pack::Pack;
 use super::walk::{broken, read};
@@ -29,7 +28,8 @@ struct Folder<'a> {
 struct Editor<'r, 'c> {
     clone: &'r Repository,
     odb: &'r Odb<'r>,
-    /// Not written to the database one by one: for each it would look for a twin in every pack and on the disk.
+    /// Not written to the database one by one: for each it would look for a twin in every pack and on the disk. Trees
+    /// name them all the same, since `process` has turned off libgit2's look at every entry.
     blobs: BTreeMap<Oid, &'c [u8]>,
     /// In memory; libgit2 reads them there.
     others: BTreeSet<Oid>,
@@ -98,7 +98,7 @@ fn is_good(part: &str) -> bool {
 impl<'c> Editor<'_, 'c> {
     /// The tree with the changes; none if nothing is left in it.
     fn tree(&mut self, before: Option<&Tree<'_>>, changes: &Folder<'c>) -> Result<Option<Oid>, WriteError> {
-        let mut entries = Entries::of(before);
+        let mut builder = self.clone.treebuilder(before).map_err(broken)?;
         for (name, content) in &changes.files {
             let old = before.and_then(|before| before.get_name(name));
             match content {
@@ -108,9 +108,11 @@ impl<'c> Editor<'_, 'c> {
                     if old.is_none_or(|old| old.id() != blob) {
                         self.blobs.insert(blob, content);
                     }
-                    entries.put(name, MODE_FILE, blob);
+                    builder.insert(name, blob, MODE_FILE).map_err(broken)?;
                 }
-                None if old.is_some_and(|old| old.kind() != Some(ObjectType::Tree)) => entries.remove(name),
+                None if old.is_some_and(|old| old.kind() != Some(ObjectType::Tree)) => {
+                    builder.remove(name).map_err(broken)?;
+                }
                 None => {}
             }
         }
@@ -119,15 +121,15 @@ impl<'c> Editor<'_, 'c> {
                 before.and_then(|before| before.get_name(name)).filter(|old| old.kind() == Some(ObjectType::Tree));
             let old = old.map(|old| self.clone.find_tree(old.id())).transpose().map_err(broken)?;
             match self.tree(old.as_ref(), inner)? {
-                Some(tree) => entries.put(name, MODE_FOLDER, tree),
-                None if old.is_some() => entries.remove(name),
+                Some(tree) => drop(builder.insert(name, tree, MODE_FOLDER).map_err(broken)?),
+                None if old.is_some() => builder.remove(name).map_err(broken)?,
                 None => {}
             }
         }
-        if entries.is_empty() {
+        if builder.is_empty() {
             return Ok(None);
         }
-        let tree = self.odb.write(ObjectType::Tree, &entries.bytes()).map_err(broken)?;
+        let tree = builder.write().map_err(broken)?;
         if before.is_none_or(|before| before.id() != tree) {
             self.others.insert(tree);
         }

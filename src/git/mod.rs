@@ -6,7 +6,6 @@ mod certificate;
 mod clone;
 mod credentials;
 mod edit;
-mod entries;
 mod error;
 mod folder;
 mod known_hosts;
