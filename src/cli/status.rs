@@ -18,7 +18,7 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         bail!("--git-url is required: it says where the status branches are");
     };
     let text = if args.fleet { fleet(&endpoint)? } else { one(&endpoint, args)? };
-    print!("{text}");
+    print!("{}", printable(&text));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,4 +55,9 @@ fn fleet(endpoint: &Endpoint) -> anyhow::Result<String> {
         let _ = writeln!(table, "and {} more branches", names.len() - BRANCHES_MAX);
     }
     Ok(table)
+}
+
+/// Whoever may push to a branch must not reach the terminal of who reads it: control characters are shown as such.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

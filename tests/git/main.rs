@@ -5,6 +5,7 @@
 mod harness;
 
 mod access;
+mod commands;
 mod hostile;
 mod reading;
 mod selftest;
