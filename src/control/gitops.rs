@@ -111,6 +111,8 @@ pub struct Gitops {
     has_source: bool,
     source_lane: Lane,
     must_read: bool,
+    /// A hint came while the lane was busy: what it speaks of may be newer than what is read just now.
+    hinted: bool,
     probe_at: Timestamp,
     source_failing: Option<Failing>,
     pass_lane: Lane,
@@ -140,6 +142,7 @@ impl Gitops {
             has_source: false,
             source_lane: Lane::Idle,
             must_read: true,
+            hinted: false,
             probe_at: now,
             source_failing: None,
             pass_lane: Lane::Idle,
@@ -167,11 +170,17 @@ impl Gitops {
                 }
             }
             Event::SourceHinted => {
-                self.probe_at = now;
-                self.source_failing = None;
+                self.hinted = true;
+                self.take_hint(now);
             }
-            Event::Probed(result) => self.probed(result, now),
-            Event::Read(result) => self.read(result, now),
+            Event::Probed(result) => {
+                self.probed(result, now);
+                self.take_hint(now);
+            }
+            Event::Read(result) => {
+                self.read(result, now);
+                self.take_hint(now);
+            }
             Event::ClusterChanged => self.mark_dirty(now),
             Event::ClusterListed => {
                 self.listed = true;
@@ -254,6 +263,14 @@ impl Gitops {
         self.look_at = self.look_at.min(after(now, self.settings.full_pass));
         self.backoff.values_mut().for_each(|failing| failing.bound(now));
         self.recorder.bound(now);
+    }
+
+    /// A hint ends every wait of the source, and one that comes while the lane is busy does so when it no longer is.
+    fn take_hint(&mut self, now: Timestamp) {
+        if self.source_lane == Lane::Idle && std::mem::take(&mut self.hinted) {
+            self.probe_at = now;
+            self.source_failing = None;
+        }
     }
 
     fn probed(&mut self, result: Result<bool, SourceFailure>, now: Timestamp) {
@@ -415,6 +432,19 @@ mod tests {
 
     fn lost() -> Event {
         Event::Recorded(Err(RecordFailure { class: FailureClass::Transient, message: String::new() }))
+    }
+
+    #[test]
+    fn a_hint_while_the_source_is_looked_at_is_followed_after_that() {
+        let mut state = running(at(0));
+        state.handle(Event::Recorded(Ok(())), at(0));
+        assert_eq!(state.effects(at(66)), [Effect::Probe]);
+        state.handle(Event::SourceHinted, at(67));
+        assert_eq!(state.effects(at(67)), [], "one look at a time");
+        state.handle(Event::Probed(Ok(false)), at(68));
+        assert_eq!(state.effects(at(68)), [Effect::Probe]);
+        state.handle(Event::Probed(Ok(false)), at(69));
+        assert_eq!(state.effects(at(69)), []);
     }
 
     #[test]

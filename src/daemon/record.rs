@@ -1,11 +1,11 @@
 //! The status branch: report, compare with its tip, commit, push once. The loop decides when, and what follows a failure.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use sha1::{Digest as _, Sha1};
-use tokio::sync::OwnedRwLockReadGuard;
 
 use super::pass::Outcome;
 use super::source::class;
@@ -16,13 +16,16 @@ use crate::git::{Changes, CommitText, Pushed, Rejection, StatusBranch, Tip, Writ
 use crate::model::applied::FailureClass;
 use crate::model::names::hex;
 use crate::model::observed::Observed;
-use crate::report::{self, ClusterFile, Commit, Files, Input, Memory};
+use crate::model::tree::Revision;
+use crate::report::{self, ClusterName, Commit, Files, Input, Memory};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Default)]
 pub(super) struct Lane {
     state: Mutex<State>,
+    /// What is known of the branch may be old.
+    stale: AtomicBool,
 }
 
 #[derive(Default)]
@@ -40,62 +43,70 @@ struct Known {
 }
 
 impl Lane {
-    /// A new leader looks at the branch before it writes: another process wrote it meanwhile.
+    /// A new leader looks at the branch before it writes: another process wrote it meanwhile. Does not wait for a push
+    /// that is under way.
     pub(super) fn forget(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tip = None;
-        state.memory = None;
+        self.stale.store(true, Ordering::SeqCst);
     }
 }
 
 pub(super) async fn run(shared: &Arc<Shared>) -> Result<(), RecordFailure> {
     let (Some(outcome), Some(_)) = (shared.pass.last(), &shared.settings.status) else { return Ok(()) };
-    let observed = shared.watches.observed().await;
-    let owned = Arc::clone(shared);
-    let result = tokio::task::spawn_blocking(move || {
-        let mut state = owned.record.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = state.write(&owned, &outcome, observed);
-        if result.is_err() {
-            // Whatever happened, the server's branch decides what comes next.
-            state.tip = None;
-        }
-        result
-    })
-    .await;
-    let result = result.unwrap_or_else(|error| {
-        Err(RecordFailure { class: FailureClass::Transient, message: format!("writing the status failed: {error}") })
-    });
+    let result = write(shared, outcome).await;
     if let Err(failure) = &result {
         tracing::warn!("the status branch is not up to date: {}", failure.message);
     }
     result
 }
 
-impl State {
-    fn write(
-        &mut self,
-        shared: &Shared,
-        outcome: &Outcome,
-        observed: OwnedRwLockReadGuard<Observed>,
-    ) -> Result<(), RecordFailure> {
-        let Some(status) = &shared.settings.status else { return Ok(()) };
-        let uid = observed.cluster_uid.clone().ok_or_else(|| RecordFailure {
-            class: FailureClass::Transient,
-            message: "the UID of namespace kube-system is not known yet, so nothing says whose branch it is".to_owned(),
-        })?;
-        self.look(shared, status, &uid)?;
-        let now = clock::now();
-        let (files, memory) = {
-            let known = self.memory.clone().unwrap_or_default();
-            report::files(&input(shared, outcome, &observed, &uid, now), &known)
-        };
-        // The report is made: the watches may go on while Git takes its time.
+/// First Git, as long as it takes; then the view of the cluster, which the watches must not wait for; then Git again.
+async fn write(shared: &Arc<Shared>, outcome: Arc<Outcome>) -> Result<(), RecordFailure> {
+    let uid = shared.watches.observed().await.cluster_uid.clone().ok_or_else(|| {
+        transient("the UID of namespace kube-system is not known yet, so nothing says whose branch it is".to_owned())
+    })?;
+    let (source, owner) = (outcome.plan.revision.clone(), uid.clone());
+    let known = blocking(shared, move |state, shared| {
+        state.look(shared, source.as_ref(), &owner)?;
+        Ok(state.memory.clone().unwrap_or_default())
+    })
+    .await?;
+    let now = clock::now();
+    let observed = shared.watches.observed().await;
+    blocking(shared, move |state, shared| {
+        let (files, memory) = report::files(&input(shared, &outcome, &observed, &uid, now), &known);
         drop(observed);
-        self.push(shared, outcome, &files, memory, &uid, now)
-    }
+        state.push(shared, &outcome, &files, memory, &uid, now)
+    })
+    .await
+}
 
+/// Work with the clone, off the threads that everything else needs.
+async fn blocking<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&mut State, &Shared) -> Result<T, RecordFailure> + Send + 'static,
+) -> Result<T, RecordFailure> {
+    let shared = Arc::clone(shared);
+    let worked = tokio::task::spawn_blocking(move || {
+        let mut state = shared.record.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut state, &shared);
+        if result.is_err() {
+            // Whatever happened, the server's branch decides what comes next.
+            state.tip = None;
+        }
+        result
+    });
+    worked.await.unwrap_or_else(|error| Err(transient(format!("writing the status failed: {error}"))))
+}
+
+impl State {
     /// Asks the server for the tip each time, since others can move or delete the branch, and makes sure that it is ours.
-    fn look(&mut self, shared: &Shared, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
+    fn look(&mut self, shared: &Shared, source: Option<&Revision>, uid: &str) -> Result<(), RecordFailure> {
+        let Some(status) = &shared.settings.status else { return Ok(()) };
+        check_apart(shared, status, source)?;
+        if shared.record.stale.swap(false, Ordering::SeqCst) {
+            self.tip = None;
+            self.memory = None;
+        }
         let branch = self.open(shared, status)?;
         let tip = branch.tip().map_err(failure)?;
         let known = self.tip.as_ref().map(|known| known.tip.as_ref().map(Tip::commit));
@@ -104,7 +115,7 @@ impl State {
         }
         let files = tip.as_ref().map(Tip::files).transpose().map_err(failure)?.unwrap_or_default();
         if let Some(tip) = &tip {
-            let theirs = tip.read("cluster.yaml").map_err(failure)?.as_deref().and_then(ClusterFile::parse);
+            let theirs = tip.read("cluster.yaml").map_err(failure)?.as_deref().and_then(ClusterName::of_file);
             check_owner(theirs.as_ref(), status, uid)?;
             if self.memory.is_none() {
                 self.memory = Some(remember(tip, &files)?);
@@ -221,18 +232,31 @@ fn input<'a>(
     }
 }
 
-fn check_owner(theirs: Option<&ClusterFile>, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
+/// Without a branch in its settings the source is wherever HEAD leads, so only a revision tells.
+fn check_apart(shared: &Shared, status: &StatusSettings, source: Option<&Revision>) -> Result<(), RecordFailure> {
+    let same = status.repository.url.is_same_repository(&shared.settings.source.endpoint.url)
+        && source.is_some_and(|revision| revision.reference == status.branch);
+    if !same {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "the status branch {} is the branch that the documents are read from, so every status would be a new source: give another --status-branch",
+        status.branch
+    )))
+}
+
+/// A branch that does not say whose it is may be anybody's, and below `targets/` everything would be replaced.
+fn check_owner(theirs: Option<&ClusterName>, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
+    let branch = &status.branch;
     match theirs {
-        Some(file) if file.cluster.uid != uid && status.take_over.as_deref() != Some(&file.cluster.uid) => {
-            Err(RecordFailure {
-                class: FailureClass::Invalid,
-                message: format!(
-                    "branch {} belongs to cluster {} ({}): give this cluster another --cluster-name, or take the branch over with --take-over {}",
-                    status.branch, file.cluster.name, file.cluster.uid, file.cluster.uid
-                ),
-            })
-        }
-        Some(_) | None => Ok(()),
+        Some(theirs) if theirs.uid == uid || status.take_over.as_deref() == Some(&theirs.uid) => Ok(()),
+        Some(theirs) => Err(invalid(format!(
+            "branch {branch} belongs to cluster {} ({}): give this cluster another --cluster-name, or take the branch over with --take-over {}",
+            theirs.name, theirs.uid, theirs.uid
+        ))),
+        None => Err(invalid(format!(
+            "branch {branch} has no cluster.yaml that says which cluster it belongs to: give another --status-branch, or rename or delete that branch"
+        ))),
     }
 }
 
@@ -276,6 +300,10 @@ fn blob_id(bytes: &[u8]) -> String {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failure(error: WriteError) -> RecordFailure {
     RecordFailure { class: class(error.class()), message: error.to_string() }
+}
+
+fn invalid(message: String) -> RecordFailure {
+    RecordFailure { class: FailureClass::Invalid, message }
 }
 
 fn transient(message: String) -> RecordFailure {

@@ -63,6 +63,13 @@ pub struct Acknowledged {
     pub at: Option<String>,
 }
 
+impl ClusterName {
+    /// Who a `cluster.yaml` says it belongs to, also where the rest of it is from another version.
+    pub fn of_file(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_value(parse(bytes)?.get("cluster")?.clone()).ok()
+    }
+}
+
 const CLUSTER_FILE: &str = "cluster.yaml";
 
 /// What earlier reports said, so that a report that finds nothing new gives the same bytes.

@@ -10,5 +10,5 @@ mod message;
 mod target;
 
 pub use files::{Files, Input, files};
-pub use memory::{ClusterFile, Memory};
+pub use memory::{ClusterFile, ClusterName, Memory};
 pub use message::{Commit, message};

@@ -89,6 +89,15 @@ async fn a_branch_that_others_write() {
     assert_eq!(log[0].parents, [theirs], "what people commit stays in the history");
     println!("| commits of others on the branch | our files again in one commit on top, theirs beside ours stay |");
 
+    // A branch that does not say whose it is may be anybody's.
+    let tip = repository.remove_files(STATUS, &["cluster.yaml"], "tidy up");
+    world.claim("c", "volumes").await;
+    fails(&daemon, &["has no cluster.yaml that says which cluster it belongs to"]).await;
+    assert_eq!(repository.commit_at(STATUS), Some(tip));
+    repository.delete_branch(STATUS);
+    works(&daemon, &world, &["a", "c"]).await;
+    println!("| the branch without cluster.yaml | not written, failure told; written anew when it is gone |");
+
     // A branch of another cluster is not touched, while the cluster is looked after.
     let foreign = foreign_cluster(&world).await;
     let tip = repository.push_files(STATUS, &[("cluster.yaml", &foreign)], "another cluster");
@@ -97,7 +106,7 @@ async fn a_branch_that_others_write() {
     fails(&daemon, &[&format!("belongs to cluster test ({OTHER})"), &format!("--take-over {OTHER}")]).await;
     assert_eq!(repository.commit_at(STATUS), Some(tip.clone()));
     repository.delete_branch(STATUS);
-    works(&daemon, &world, &["a", "b"]).await;
+    works(&daemon, &world, &["a", "b", "c"]).await;
     println!("| the branch of another cluster | not written, failure told; written anew when it is gone |");
 
     let tip = repository.push_files(STATUS, &[("cluster.yaml", &foreign)], "another cluster");
@@ -105,7 +114,7 @@ async fn a_branch_that_others_write() {
     let mut daemon = daemon;
     assert!(daemon.process.terminate(SOON).await.success());
     let daemon = world.daemon("heir").with(&[&format!("--take-over={OTHER}")]).leading().await;
-    works(&daemon, &world, &["a", "b"]).await;
+    works(&daemon, &world, &["a", "b", "c"]).await;
     world
         .status("the branch is ours", |files| {
             if files["cluster.yaml"].contains(OTHER) { Err(OTHER.to_owned()) } else { Ok(()) }
@@ -117,6 +126,22 @@ async fn a_branch_that_others_write() {
     nothing_deleted(&world).await;
     drop(daemon);
     world.finish("a branch that others write").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_branch_that_is_read_is_never_written() {
+    let Some(world) = World::new().await else { return };
+    let repository = world.git.repository();
+    let source = repository.commit_at("main");
+    // No --git-ref: that HEAD leads to main is only known once it is read.
+    let daemon = world.daemon("same").with(&["--status-branch=main"]).leading().await;
+    world.claim("a", "volumes").await;
+    world.made(&["a"]).await;
+    fails(&daemon, &["is the branch that the documents are read from", "give another --status-branch"]).await;
+    assert_eq!(repository.commit_at("main"), source);
+    println!("| the branch that is read as status branch | objects made, nothing written, failure told |");
+    drop(daemon);
+    world.finish("the branch that is read").await;
 }
 
 /// `cluster.yaml` as another cluster would have written it.
