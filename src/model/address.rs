@@ -3,9 +3,11 @@
 use std::fmt;
 
 use serde_json::Value;
+use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use super::json::text;
+use super::redact;
 
 /// Provider, root (endpoint and bucket, server, claim …) and cleaned path; ends in `/`, so nesting is a prefix test.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +22,10 @@ pub enum Error {
     Missing { pointer: &'static str },
     #[error("{pointer} has the path segment {segment:?}; a segment may not be empty, `.` or `..`")]
     Segment { pointer: &'static str, segment: String },
+    #[error(
+        "{pointer} has no host of the form NAME or NAME:PORT; in a password write `/` as %2F, `@` as %40, `#` as %23 and `?` as %3F"
+    )]
+    Host { pointer: &'static str },
 }
 
 impl Address {
@@ -52,11 +58,17 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.trim_end_matches('/'))
+        let shown = self.0.trim_end_matches('/');
+        // In `user:12/34@host` and `user:a@b/c@host` what reads as host and path may be a password.
+        match shown.strip_prefix("rest:").and_then(|url| url.rsplit_once('@')) {
+            Some((_, rest)) => write!(f, "rest:***@{rest}"),
+            None => f.write_str(&redact::text(shown)),
+        }
     }
 }
 
-/// Refuses paths whose segments would not survive a clean: what is generated must be unambiguous.
+/// Refuses hosts that are none, and paths whose segments would not survive a clean: what is generated must be
+/// unambiguous.
 pub fn check_segments(backend: &Value) -> Result<(), Error> {
     for (pointer, provider, field) in [
         ("s3.prefix", "s3", "prefix"),
@@ -70,10 +82,17 @@ pub fn check_segments(backend: &Value) -> Result<(), Error> {
         check_path(pointer, path)?;
     }
     if let Some(url) = backend.get("rest").and_then(|rest| text(rest, "url")) {
-        let path = url.split_once("://").map_or(url, |(_, rest)| rest).split_once('/').map_or("", |(_, path)| path);
-        check_path("rest.url", path)?;
+        let (authority, path) = authority(bare(url));
+        if !is_host(after_user_info(authority)) {
+            return Err(Error::Host { pointer: "rest.url" });
+        }
+        check_path("rest.url", path.strip_prefix('/').unwrap_or(path))?;
     }
-    Ok(())
+    let endpoint = backend.get("s3").and_then(|s3| text(s3, "endpoint")).filter(|endpoint| !endpoint.is_empty());
+    match endpoint.map(|endpoint| authority(bare(endpoint)).0) {
+        Some(authority) if !is_host(after_user_info(authority)) => Err(Error::Host { pointer: "s3.endpoint" }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_path(pointer: &'static str, path: &str) -> Result<(), Error> {
@@ -115,10 +134,21 @@ fn parts(backend: &Value, namespace: &str) -> Result<(String, String), Error> {
     }
     let rest = part("rest").ok_or(Error::NoProvider)?;
     let url = text(rest, "url").filter(|url| !url.is_empty()).ok_or(Error::Missing { pointer: "rest.url" })?;
-    let bare = url.split_once("://").map_or(url, |(_, bare)| bare);
-    let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    Ok((format!("rest:{}", host.to_ascii_lowercase()), path.to_owned()))
+    let (host, path) = rest_parts(bare(url));
+    Ok((format!("rest:{host}"), path))
+}
+
+/// Host and path of a URL without scheme. Where what should be the host is none, a password may hold a slash: then what
+/// is before the last `@` does not count.
+fn rest_parts(bare: &str) -> (String, String) {
+    let (first, path) = authority(bare);
+    let host = after_user_info(first);
+    if is_host(host) {
+        return (host.to_ascii_lowercase(), path.to_owned());
+    }
+    let meant = after_user_info(bare);
+    let (host, path) = authority(meant);
+    if is_host(host) { (host.to_ascii_lowercase(), path.to_owned()) } else { (unreadable(meant), String::new()) }
 }
 
 /// A volume as backend: a path on its host or server, or a folder inside a named volume.
@@ -139,14 +169,57 @@ fn local_parts(local: &Value, namespace: &str) -> (String, String) {
         fields.remove("mountPath");
         fields.remove("subPath");
     }
-    (format!("local:{namespace}:{volume}"), sub_path.to_owned())
+    // The definition of a volume may carry what is not to be shown, such as attributes for a driver.
+    let kind = volume.as_object().and_then(|fields| fields.keys().next()).map_or("none", String::as_str);
+    (format!("local:{namespace}:{kind}:{}", digest(&volume.to_string())), sub_path.to_owned())
 }
 
-/// Endpoint without scheme, trailing slash and default port, in lower case.
+/// Endpoint without scheme, user-info, trailing slash and default port, in lower case.
 fn normal_endpoint(endpoint: &str) -> String {
     let lower = endpoint.to_ascii_lowercase();
-    let bare = lower.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-    bare.trim_end_matches(":443").trim_end_matches(":80").to_owned()
+    let endpoint = after_user_info(bare(&lower)).trim_end_matches('/');
+    if !endpoint.is_empty() && !is_host(authority(endpoint).0) {
+        return unreadable(endpoint);
+    }
+    endpoint.trim_end_matches(":443").trim_end_matches(":80").to_owned()
+}
+
+/// What follows the scheme.
+fn bare(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, bare)| bare)
+}
+
+/// The part of a URL without scheme that holds user and host; and what follows it.
+fn authority(bare: &str) -> (&str, &str) {
+    bare.split_at(bare.find(['/', '?', '#']).unwrap_or(bare.len()))
+}
+
+fn after_user_info(text: &str) -> &str {
+    text.rsplit_once('@').map_or(text, |(_, host)| host)
+}
+
+/// `name`, `name:port`, `[address]` or `[address]:port`.
+fn is_host(text: &str) -> bool {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        Some(_) | None => (text, ""),
+    };
+    let is_name = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => {
+            address.contains(':') && address.chars().all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
+        }
+        None => !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')),
+    };
+    is_name && port.chars().all(|c| c.is_ascii_digit())
+}
+
+/// Stands for a host that is none: still told from others, but not shown.
+fn unreadable(text: &str) -> String {
+    format!("unreadable-{}", digest(text))
+}
+
+fn digest(text: &str) -> String {
+    Sha1::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Segments as path cleaning leaves them.
@@ -179,6 +252,55 @@ mod tests {
         let rest = |url: &str| Address::of(&json!({"rest": {"url": url}}), "ns").unwrap();
         assert_eq!(rest("http://u:p@Host:8000/a/"), rest("http://host:8000/a"));
         assert!(!rest("http://u:p@Host:8000/a/").to_string().contains('p'));
+    }
+
+    #[test]
+    fn user_info_is_neither_shown_nor_part_of_a_place() {
+        let endpoint = s3("https://AKIA:s3cr3t/p#w?@d@minio.local:9000", "x/shop/db");
+        assert_eq!(endpoint, s3("minio.local:9000", "x/shop/db"));
+        assert_eq!(endpoint.to_string(), "s3:minio.local:9000/b/x/shop/db");
+        assert_eq!(s3("ft://u:s3cr3t@[::1]:9000", "").to_string(), "s3:[::1]:9000/b");
+        for bad in ["AKIA:s3cr3t", "s3cr3t pw", "https://AKIA:s3cr3t/x"] {
+            assert!(!s3(bad, "").to_string().contains("3cr3t"), "{bad}");
+            assert_ne!(s3(bad, ""), s3("other:s3cr3t", ""));
+        }
+        let rest = |url: &str| Address::of(&json!({"rest": {"url": url}}), "ns").unwrap();
+        for url in ["https://user:pa/ss@host:8000/x", "user:p@/#?ss@Host:8000/x", "https://token@host:8000/x"] {
+            assert_eq!(rest(url).to_string(), "rest:host:8000/x", "{url}");
+        }
+        assert_eq!(rest("http://user:12/34@host/x").to_string(), "rest:***@host/x");
+        assert_eq!(rest("http://user:a@b/c@host/x").to_string(), "rest:***@host/x");
+        assert_ne!(rest("http://host/x@2"), rest("http://other/x@2"));
+        assert_eq!(rest("http://[::1]:8000/x").to_string(), "rest:[::1]:8000/x");
+        assert!(!rest("http://user:s3cr3t/x").to_string().contains("s3cr3t"));
+        let cleaned = Address::of(&json!({"gcs": {"bucket": "b", "prefix": "https://u:s3cr3t@h/x"}}), "ns").unwrap();
+        assert!(!cleaned.to_string().contains("s3cr3t"), "{cleaned}");
+    }
+
+    #[test]
+    fn hosts_that_are_none_are_refused_where_they_are_generated() {
+        let rest = |url: &str| check_segments(&json!({"rest": {"url": url}}));
+        for good in ["https://user:p%2Fss@host:8000/x", "http://[::1]:8000/", "host", "https://h/x@2"] {
+            assert_eq!(rest(good), Ok(()), "{good}");
+        }
+        for bad in ["https://user:pa/ss@host/x", "https://user:pa#ss@host/x", "https://", "http:///x"] {
+            assert_eq!(rest(bad), Err(Error::Host { pointer: "rest.url" }), "{bad}");
+        }
+        let s3 = |endpoint: &str| check_segments(&json!({"s3": {"endpoint": endpoint, "bucket": "b"}}));
+        assert_eq!((s3(""), s3("https://u:p@minio:9000/"), s3("minio.local")), (Ok(()), Ok(()), Ok(())));
+        assert_eq!(s3("https://u:p/w@minio:9000"), Err(Error::Host { pointer: "s3.endpoint" }));
+    }
+
+    #[test]
+    fn a_volume_is_shown_by_its_kind() {
+        let volume = |share: &str| {
+            let csi = json!({"driver": "smb.csi.k8s.io", "volumeAttributes": {"source": share}});
+            Address::of(&json!({"local": {"csi": csi, "mountPath": "/m", "subPath": "a/b"}}), "ns").unwrap()
+        };
+        let shown = volume("//u:s3cr3t@server/share").to_string();
+        assert!(shown.starts_with("local:ns:csi:") && shown.ends_with("/a/b") && !shown.contains("s3cr3t"), "{shown}");
+        assert_eq!(volume("a"), volume("a"));
+        assert_ne!(volume("a"), volume("b"));
     }
 
     #[test]

@@ -31,16 +31,20 @@ pub fn in_place(text: &str) -> Cow<'_, str> {
 fn hidden(text: &str, hide: impl Fn(&str) -> String) -> Cow<'_, str> {
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        let end = after.find(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace()).unwrap_or(after.len());
+    while let Some(at) = after_scheme(rest) {
+        let (before, after) = rest.split_at(at);
         out.push_str(before);
-        rest = match after[..end].rfind('@').or_else(|| after[..end].find('…')) {
+        rest = match user_info(after) {
             Some(sign) => {
                 out.push_str(&hide(&after[..sign]));
                 &after[sign..]
             }
-            None => after,
+            // Nor does any `://` further on in this word have one, so that no text is searched again and again.
+            None => {
+                let (word, others) = after.split_at(word(after).len());
+                out.push_str(word);
+                others
+            }
         };
     }
     if out.is_empty() {
@@ -48,6 +52,34 @@ fn hidden(text: &str, hide: impl Fn(&str) -> String) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// The end of the first `://`; in JSON the slashes may be escaped, and cleaning a path leaves one of them.
+fn after_scheme(text: &str) -> Option<usize> {
+    text.match_indices(':').find_map(|(at, _)| {
+        let after = text[at + 1..].trim_start_matches('\\');
+        let bare = after.strip_prefix('/')?.trim_start_matches(['\\', '/']);
+        Some(text.len() - bare.len())
+    })
+}
+
+/// Where the user-info ends that `after`, the text after `scheme://`, begins with: the place of its `@`, or of the `…`
+/// where the text was cut. A password may hold what ends a host and a quote too; so once there was a `:`, only white
+/// space bounds the search, and a path with an `@` is sooner hidden than a password shown.
+fn user_info(after: &str) -> Option<usize> {
+    let word = word(after);
+    let host = &word[..word.find(['/', '?', '#']).unwrap_or(word.len())];
+    let in_doubt = |sign: &usize| *sign < host.len() || word[..*sign].contains(':');
+    let sign = word.rfind('@').filter(in_doubt).or_else(|| host.rfind('@'));
+    // What was hidden before is not hidden further, or each pass over a message would leave less of it.
+    if word.starts_with("***@") {
+        return sign;
+    }
+    sign.max(word.rfind('…').filter(in_doubt).or_else(|| host.rfind('…')))
+}
+
+fn word(text: &str) -> &str {
+    &text[..text.find(char::is_whitespace).unwrap_or(text.len())]
 }
 
 /// The same in every string of a value, keys included.
@@ -78,15 +110,33 @@ mod tests {
     #[test]
     fn user_info_goes_and_the_rest_stays() {
         assert_eq!(
-            text("rest:https://u:p@host:8000/a@b?x, http://p@[::1]"),
-            "rest:https://***@host:8000/a@b?x, http://***@[::1]"
+            text("rest:https://u:p@host:8000/a/b?x, http://p@[::1] b://u@h/a@b"),
+            "rest:https://***@host:8000/a/b?x, http://***@[::1] b://***@h/a@b"
         );
-        for plain in ["", "a@b", "https://host/a@b", "://", "x://", "//u:p@h"] {
+        for plain in ["", "a@b", "https://host/a@b", "h://h:8000/a", "a@b h://h:8000", "://", "x://", "//u:p@h"] {
             assert_eq!(text(plain), plain);
         }
-        assert_eq!(text("a://u:p@b://v:q@c"), "a://***@b://***@c");
+        assert_eq!(text("a://u:p@b://v:q@c"), "a://***@c");
         assert_eq!(text("has \"a://u:pass\"… and b://host… c://host/p…"), "has \"a://***… and b://***… c://host/p…");
         assert_eq!(in_place("x: a://ü:p@h/b"), "x: a://***@h/b");
         assert_eq!(value(&json!({"a": ["x://u:p@h", 1]})), json!({"a": ["x://***@h", 1]}));
+    }
+
+    #[test]
+    fn passwords_may_hold_what_ends_a_host() {
+        for password in ["a/b", "/", "a@b/c", "a#b", "?", "a/b@c?d#e", "a\"b", "a'b/"] {
+            assert_eq!(text(&format!("at b://u:{password}@h/x y@z")), "at b://***@h/x y@z", "{password}");
+            assert_eq!(text(&format!(r"b:\/\/u:{password}@h\/x")), r"b:\/\/***@h\/x", "{password}");
+            assert_eq!(text(&format!("b://u:{password}…\" y")), "b://***…\" y", "{password}");
+            assert_eq!(text(&format!("gs:b/b:/u:{password}@h/x")), "gs:b/b:/***@h/x", "{password}");
+        }
+        let hidden = text("b://u:p@h:80/x…").into_owned();
+        assert_eq!(text(&hidden), hidden);
+    }
+
+    #[test]
+    fn a_text_of_many_urls_is_searched_once() {
+        let urls = "a://".repeat(1 << 20);
+        assert_eq!(text(&urls), urls);
     }
 }

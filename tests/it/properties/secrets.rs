@@ -1,6 +1,7 @@
 //! What must not be shown: user-info of URLs, wherever a document, an annotation or an object carries it.
 
 use holdfast::metrics::Metrics;
+use holdfast::model::address::Address;
 use holdfast::model::applied::Applied;
 use holdfast::model::redact;
 use holdfast::plan::Settings;
@@ -15,20 +16,45 @@ use super::scene::{later, lived, scene};
 use crate::report_input::input;
 use crate::world::{Cluster, desired};
 
+/// What a password holds beside the planted word; `/`, `?` and `#` end a host, `@` ends user-info.
+const ODDITIES: [&str; 8] = ["", "a/b", "a@b", "a#b", "a?b", "/", "a/b@c/d", "12/"];
+
 /// A short one, and one whose password is longer than what messages quote of a value.
-fn url(long: bool) -> String {
-    format!("https://planted:{}@host.example/x", "pl4nted".repeat(if long { 40 } else { 1 }))
+fn url(long: bool, odd: usize) -> String {
+    let planted = "pl4nted".repeat(if long { 40 } else { 1 });
+    format!("https://planted:{}{planted}{}@host.example:9000/x", ODDITIES[odd], ODDITIES[ODDITIES.len() - 1 - odd])
+}
+
+/// The URL in a backend of each provider, where people put it or might by mistake.
+fn backend(url: &str, provider: u8, folder: &str) -> String {
+    let backend = match provider {
+        0 => json!({"rest": {"url": format!("{url}/{folder}")}}),
+        1 => json!({"s3": {"endpoint": url, "bucket": "b", "prefix": folder}}),
+        2 => json!({"b2": {"bucket": "b", "prefix": format!("{url}/{folder}")}}),
+        3 => json!({"swift": {"container": "b", "prefix": format!("{url}/{folder}")}}),
+        4 => json!({"gcs": {"bucket": url, "prefix": folder}}),
+        5 => json!({"azure": {"container": url, "prefix": folder}}),
+        6 => json!({"local": {"nfs": {"server": url, "path": "/"}, "mountPath": "/m", "subPath": folder}}),
+        _ => {
+            json!({"local": {"csi": {"driver": "smb.csi.k8s.io", "volumeAttributes": {"source": url}}, "mountPath": "/m", "subPath": folder}})
+        }
+    };
+    let mut backend = backend;
+    backend["storageSecretName"] = "s".into();
+    backend.to_string()
 }
 
 /// Files with the URL where it belongs, and where it makes a document unusable.
-fn files(url: &str, wrong: u8) -> Vec<(String, String)> {
+fn files(url: &str, wrong: u8, provider: u8, folder: &str) -> Vec<(String, String)> {
+    let hand = backend(url, provider, folder);
     let repository = |name: &str, more: &str| {
         format!(
-            "apiVersion: stash.appscode.com/v1alpha1\nkind: Repository\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  backend: {{rest: {{url: '{url}'}}, storageSecretName: s}}\n{more}"
+            "apiVersion: stash.appscode.com/v1alpha1\nkind: Repository\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  backend: {hand}\n{more}"
         )
     };
+    let daily = backend(url, provider, "${TARGET_NAMESPACE}/${TARGET_KIND}/${TARGET_NAME}");
     let blueprint = format!(
-        "apiVersion: stash.appscode.com/v1beta1\nkind: BackupBlueprint\nmetadata: {{name: daily}}\nspec:\n  backend: {{rest: {{url: '{url}/${{TARGET_NAMESPACE}}/${{TARGET_KIND}}/${{TARGET_NAME}}'}}, storageSecretName: s}}\n  schedule: 1 * * * *\n  retentionPolicy: {{name: p, keepLast: 5, prune: true}}\n"
+        "apiVersion: stash.appscode.com/v1beta1\nkind: BackupBlueprint\nmetadata: {{name: daily}}\nspec:\n  backend: {daily}\n  schedule: 1 * * * *\n  retentionPolicy: {{name: p, keepLast: 5, prune: true}}\n"
     );
     let bad = match wrong {
         0 => repository("bad", &format!("  '{url}': 1\n")),
@@ -49,7 +75,7 @@ fn files(url: &str, wrong: u8) -> Vec<(String, String)> {
 }
 
 /// A target whose annotations carry the URL, and a Repository of somebody else at such a place.
-fn more(url: &str, place: u8) -> Vec<Value> {
+fn more(url: &str, place: u8, provider: u8) -> Vec<Value> {
     let key = [
         "blueprint.holdfast.dev/zone",
         "stash.appscode.com/schedule",
@@ -64,7 +90,7 @@ fn more(url: &str, place: u8) -> Vec<Value> {
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "told", "namespace": "shop", "annotations": annotations}});
     let repository = json!({"apiVersion": "stash.appscode.com/v1alpha1", "kind": "Repository",
         "metadata": {"name": "theirs", "namespace": "shop", "managedFields": [{"manager": url, "operation": "Update", "fieldsV1": {"f:spec": {}}}]},
-        "spec": {"backend": {"rest": {"url": format!("{url}/shop")}}}});
+        "spec": {"backend": serde_json::from_str::<Value>(&backend(url, provider, "shop")).unwrap()}});
     vec![target, repository]
 }
 
@@ -101,15 +127,21 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn a_planted_secret_is_in_nothing_that_is_shown(first in scene(), wrong in 0..9u8, place in 0..6u8, second in any::<bool>(), long in any::<bool>()) {
+    fn a_planted_secret_is_in_nothing_that_is_shown(
+        (first, wrong, place) in (scene(), 0..9u8, 0..6u8),
+        (second, long, odd) in (any::<bool>(), any::<bool>(), 0..ODDITIES.len()),
+        (provider, theirs) in (0..8u8, 0..8u8),
+    ) {
         let mut cluster = lived(&first, &first);
-        cluster.documents.extend(more(&url(long), place));
-        let desired = desired(&files(&url(long), wrong));
-        let plan = |cluster: &Cluster, minute| cluster.plan(&desired, &Settings::default(), later(minute));
+        let url = url(long, odd);
+        cluster.documents.extend(more(&url, place, theirs));
+        let plan = |cluster: &Cluster, folder, minute| {
+            cluster.plan(&desired(&files(&url, wrong, provider, folder)), &Settings::default(), later(minute))
+        };
         if second {
-            cluster.apply(&plan(&cluster, 1));
+            cluster.apply(&plan(&cluster, "old", 1));
         }
-        let plan = plan(&cluster, 20);
+        let plan = plan(&cluster, "new", 20);
         prop_assert!(plan.held.len() + plan.warnings.len() > 0, "{wrong} is no fault");
         for text in shown(&plan, &cluster) {
             prop_assert!(!text.contains("pl4nted") && !text.contains("planted:"), "{}", text);
@@ -117,9 +149,11 @@ proptest! {
     }
 
     #[test]
-    fn user_info_goes_from_any_text(before in "[a-z :/@]{0,12}", user in "[a-z]{1,5}", inner in "[a-z@:]{0,4}", after in "[a-z/@. ]{0,12}") {
+    fn user_info_goes_from_any_text(before in "[a-z :/@]{0,12}", user in "[a-z]{1,5}", inner in "[a-z@:/?#]{0,4}", after in "[a-z/@. ]{0,12}") {
         let text = format!("{before} s://{user}QQ:{inner}QQ@host/{after}");
         prop_assert!(!redact::text(&text).contains("QQ"), "{}", redact::text(&text));
+        let place = Address::of(&json!({"rest": {"url": format!("s://{user}QQ:{inner}QQ@host/x")}}), "n").unwrap();
+        prop_assert!(!place.to_string().contains("QQ"), "{}", place);
         let plain = text.replace('@', "");
         prop_assert_eq!(redact::text(&plain), plain.as_str());
     }
