@@ -10,8 +10,9 @@ use crate::model::plan::Plan;
 
 /// A README stays readable, and forges stop rendering long ones.
 const README_BYTES_MAX: usize = 64 * 1024;
-/// Rows of one table of complaints.
+/// Rows of one table of complaints, and bytes of it: two of them leave room for the namespaces.
 const COMPLAINTS_MAX: usize = 100;
+const COMPLAINTS_BYTES_MAX: usize = 24 * 1024;
 
 /// One target with the place of its file.
 pub(super) struct Row<'a> {
@@ -124,20 +125,19 @@ fn needing(out: &mut String, rows: &[Row]) {
         return;
     }
     out.push_str("## Targets that need you\n\n| target | state | since (UTC) | why |\n|---|---|---|---|\n");
-    for row in needing.iter().take(COMPLAINTS_MAX) {
+    let lines = needing.iter().map(|row| {
         let since =
             row.file.conditions.first().map(|condition| minute(&condition.since.to_string())).unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "| [{}/{}]({}) | {} | {since} | {} |",
+        format!(
+            "| [{}/{}]({}) | {} | {since} | {} |\n",
             row.file.target.namespace,
             name(row),
             row.path,
             row.file.state.as_str(),
             why(row.file)
-        );
-    }
-    more(out, needing.len());
+        )
+    });
+    table(out, lines);
 }
 
 fn complaints(out: &mut String, plan: &Plan) {
@@ -154,15 +154,26 @@ fn complaints(out: &mut String, plan: &Plan) {
             .or_else(|| refusal.target.as_ref().map(crate::model::object::TargetKey::spoken));
         (about.unwrap_or_default(), refusal.code.as_str(), &refusal.message)
     });
-    for (place, reason, message) in held.chain(refused).take(COMPLAINTS_MAX) {
-        let _ = writeln!(out, "| {} | {reason} | {} |", code(&place), code(message));
-    }
-    more(out, plan.held.len() + plan.refusals.len());
+    let lines = held
+        .chain(refused)
+        .map(|(place, reason, message)| format!("| {} | {reason} | {} |\n", code(&place), code(message)));
+    table(out, lines);
 }
 
-fn more(out: &mut String, count: usize) {
-    if count > COMPLAINTS_MAX {
-        let _ = writeln!(out, "\n{} more are in [`findings.yaml`](findings.yaml).", count - COMPLAINTS_MAX);
+/// As many of the lines as a person reads and a forge shows; the others are counted.
+fn table(out: &mut String, lines: impl Iterator<Item = String>) {
+    let begin = out.len();
+    let (mut shown, mut omitted) = (0, 0);
+    for line in lines {
+        if omitted > 0 || shown == COMPLAINTS_MAX || out.len() - begin + line.len() > COMPLAINTS_BYTES_MAX {
+            omitted += 1;
+        } else {
+            out.push_str(&line);
+            shown += 1;
+        }
+    }
+    if omitted > 0 {
+        let _ = writeln!(out, "\n{omitted} more are in [`findings.yaml`](findings.yaml).");
     }
     out.push('\n');
 }

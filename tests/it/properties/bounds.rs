@@ -13,6 +13,8 @@ use crate::world::{Cluster, desired};
 
 /// What formats promise of each file of the status branch.
 const FILE_BYTES_MAX: usize = 512 << 10;
+/// What forges still show.
+const README_BYTES_MAX: usize = 64 << 10;
 /// As long as a message may be in bytes: a thousand characters of the widest sort, and a sign that it was cut.
 const MESSAGE_BYTES_MAX: usize = 4 * 1000 + 3;
 
@@ -31,13 +33,14 @@ fn assert_bounded(plan: &Plan, cluster: &Cluster) {
     }
     let observed = cluster.observed();
     for (path, bytes) in report::files(&input(plan, &observed), &Memory::default()).0 {
-        assert!(bytes.len() <= FILE_BYTES_MAX, "{path} has {} bytes", bytes.len());
+        let most = if path.ends_with("README.md") { README_BYTES_MAX } else { FILE_BYTES_MAX };
+        assert!(bytes.len() <= most, "{path} has {} bytes", bytes.len());
     }
 }
 
-fn findings(plan: &Plan, cluster: &Cluster) -> String {
+fn file(name: &str, plan: &Plan, cluster: &Cluster) -> String {
     let mut files = report::files(&input(plan, &cluster.observed()), &Memory::default()).0;
-    String::from_utf8(files.remove("findings.yaml").unwrap()).unwrap()
+    String::from_utf8(files.remove(name).unwrap()).unwrap()
 }
 
 /// Which text is long, and in which document or annotation.
@@ -106,7 +109,7 @@ fn no_number_of_complaints_makes_a_file_too_large() {
     let plan = cluster.plan(&desired, &Settings::default(), now());
     assert!(plan.held.len() == 1200 && plan.refusals.len() == 1500, "{} {}", plan.held.len(), plan.refusals.len());
     assert_bounded(&plan, &cluster);
-    let findings = findings(&plan, &cluster);
+    let findings = file("findings.yaml", &plan, &cluster);
     let entries = findings.lines().filter(|line| line.starts_with("- ")).count();
     let omitted: usize = findings.rsplit("omitted: ").next().unwrap().trim().parse().unwrap();
     assert_eq!(entries + omitted, 2700, "what is left out is counted");
@@ -114,6 +117,28 @@ fn no_number_of_complaints_makes_a_file_too_large() {
         ["held", "refusals"].iter().all(|list| !findings.contains(&format!("{list}: []"))),
         "each list has its share"
     );
+}
+
+#[test]
+fn the_readme_counts_what_it_leaves_out() {
+    let target = |number: usize| {
+        let annotations = json!({"stash.appscode.com/backup-blueprint": "daily", "blueprint.holdfast.dev/zone": format!("{}/", "\u{1F600}".repeat(900)).repeat(2)});
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": format!("d{number}"), "namespace": "\u{1F600}".repeat(60), "annotations": annotations}})
+    };
+    let (desired, cluster) = (desired(&[("daily.yaml", BLUEPRINT)]), Cluster::of((0..200).map(target).collect()));
+    let plan = cluster.plan(&desired, &Settings::default(), now());
+    assert_eq!(plan.refusals.len(), 200);
+    assert_bounded(&plan, &cluster);
+    let readme = file("README.md", &plan, &cluster);
+    for heading in ["## Targets that need you", "## Refused and held"] {
+        let section = readme.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
+        let shown = section.lines().filter(|line| line.starts_with("| ")).count() - 1;
+        let omitted =
+            section.lines().find_map(|line| line.strip_suffix(" more are in [`findings.yaml`](findings.yaml)."));
+        assert_eq!(shown + omitted.unwrap().parse::<usize>().unwrap(), 200, "{section}");
+        assert!(shown > 0);
+    }
 }
 
 /// A held file that many objects came from.
@@ -131,7 +156,7 @@ fn what_a_held_file_keeps_does_not_fill_the_findings() {
     let plan = cluster.plan(&desired, &Settings::default(), now());
     assert_eq!(plan.held[0].keeps.len(), 5000);
     assert_bounded(&plan, &cluster);
-    let findings = findings(&plan, &cluster);
+    let findings = file("findings.yaml", &plan, &cluster);
     let named = findings.lines().filter(|line| line.contains("BackupConfiguration/shop/c")).count();
     assert!(named > 0 && findings.ends_with(&format!("omitted: {}\n", 5000 - named)), "{named} are named");
 }
