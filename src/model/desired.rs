@@ -18,7 +18,7 @@ use super::place::Place;
 use super::plan::Warning;
 use super::redact;
 use super::substitution;
-use super::tree::{DOCUMENTS_MAX, InputsHash, NoticeKind, Revision, Tree};
+use super::tree::{DOCUMENTS_MAX, InputsHash, NoticeKind, Revision, Tree, mentions};
 use crate::cron::Schedule;
 use crate::yaml::{self, ErrorKind, Limits};
 
@@ -173,7 +173,7 @@ impl Parsing {
 
     fn file(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
         let path: Arc<str> = Arc::from(path);
-        self.mentions_policy = bytes.windows(b"BackupPolicy".len()).any(|window| window == b"BackupPolicy");
+        self.mentions_policy = mentions(bytes, &["BackupPolicy"]);
         let documents = match yaml::parse(bytes, &Limits::default()) {
             Ok(documents) => documents,
             Err(error) => {

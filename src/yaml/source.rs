@@ -25,6 +25,10 @@ impl<'a> Source<'a> {
             let message = format!("the file has {} bytes, more than the limit of {}", bytes.len(), limits.bytes);
             return Err(Error::new(ErrorKind::Limit, Position { line: 1, column: 1 }, message));
         }
+        if is_wide(bytes) {
+            let message = "the file is UTF-16 or UTF-32; save it as UTF-8 (in PowerShell with -Encoding utf8)";
+            return Err(Error::new(ErrorKind::Encoding, Position { line: 1, column: 1 }, message));
+        }
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let (text, broken) = match std::str::from_utf8(bytes) {
             Ok(text) => (text, false),
@@ -108,6 +112,11 @@ fn number(value: usize) -> u32 {
 
 fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1)
+}
+
+/// UTF-16 and UTF-32, by their byte order mark, or by the zero beside the first character, which is ASCII in YAML.
+fn is_wide(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..])
 }
 
 /// Control characters; and the characters that YAML 1.1 readers (kubectl) take for a line break or refuse while YAML

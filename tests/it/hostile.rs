@@ -54,6 +54,28 @@ fn files_made_to_hurt_are_held() {
 }
 
 #[test]
+fn another_spelling_of_the_same_document_is_not_its_end() {
+    let json = r#"{"apiVersion":"stash.appscode.com\/v1alpha1","kind":"Repository","metadata":{"name":"good","namespace":"shop"},"spec":{"backend":{"gcs":{"bucket":"b","prefix":"good"},"storageSecretName":"s"}}}"#;
+    let spec = |name: &str, content: &str| {
+        let documents = desired(&[(name, content)]).documents;
+        documents.into_iter().map(|(key, one)| (key, one.manifest["spec"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(spec("good.json", json), spec("good.yaml", GOOD));
+    let policy = GOOD.replace("Repository", "BackupPolicy");
+    for mark in ["", "\u{feff}"] {
+        let wide =
+            |unit: fn(u16) -> [u8; 2]| format!("{mark}{policy}").encode_utf16().flat_map(unit).collect::<Vec<_>>();
+        for bytes in [wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
+            is_held(&bytes, HeldCode::Encoding);
+            let held = desired(&[("bad.yaml", bytes)]).held;
+            assert!(held[0].message.contains("UTF-16") && held[0].mentions_policy, "{held:?}");
+        }
+    }
+    let foreign: Vec<u8> = "a: b".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(desired(&[("foreign.yaml", foreign), ("escapes.json", b"\"a\\/\\".to_vec())]).held, []);
+}
+
+#[test]
 fn a_source_with_too_many_documents_is_not_read_at_all() {
     let documents = |count: usize| {
         (0..count)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha1::{Digest, Sha1};
 
 use super::exclude::{Excludes, below};
+use super::mention::mentions;
 use super::paths::{InputPaths, Relation};
 use super::{
     DOCUMENTS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, FOLDER_DEPTH_MAX, GROUPS, InputsHash, NoticeKind, PathNotice, Revision,
@@ -97,7 +98,7 @@ impl TreeBuilder {
             return Ok(());
         }
         let content = read()?;
-        if !mentions_groups(&content) {
+        if !mentions(&content, &GROUPS) {
             return Ok(());
         }
         // A file in a folder may have grown since its size was asked.
@@ -176,10 +177,6 @@ fn is_good(name: &str) -> bool {
 fn printable(name: &[u8]) -> String {
     let shown = |c: char| if c.is_control() || matches!(c, '/' | '\\') { char::REPLACEMENT_CHARACTER } else { c };
     String::from_utf8_lossy(name).chars().map(shown).collect()
-}
-
-fn mentions_groups(content: &[u8]) -> bool {
-    GROUPS.iter().any(|group| content.windows(group.len()).any(|window| window == group.as_bytes()))
 }
 
 /// Each entry with the length of its parts, so that no two trees give the same text.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod exclude;
+mod mention;
 mod paths;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 pub use builder::{Slot, TreeBuilder};
 pub use exclude::{IGNORE_FILE, IGNORE_FILE_BYTES_MAX};
+pub use mention::mentions;
 pub use paths::{InputPaths, InputPathsError};
 
 /// Largest file that is parsed. A file of documents that people review is far smaller; it also is the limit of an object
