@@ -1,6 +1,7 @@
 //! The only place that makes API handles, and only for what the table of verbs allows.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -14,6 +15,9 @@ use super::item::{Item, Part};
 use crate::install::verbs::{Verb, allows};
 use crate::model::object::{Kind, ObjectKey};
 use crate::model::observed::Watched;
+
+/// The library has no limit for an answer that never begins. Longer than a quiet watch, which ends before five minutes.
+const READ_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// Handles to what the daemon may touch. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +62,7 @@ impl Handles {
         };
         // Retries would hide for minutes what a plan must know, and repeat writes whose right has ended meanwhile.
         config.default_retry = false;
+        config.read_timeout = Some(READ_TIME_MAX);
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
         let client = Client::try_from(config).context("the connection to the cluster cannot be set up")?;
         Ok(Self::new(client, &namespace)?)

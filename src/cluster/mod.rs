@@ -8,5 +8,6 @@ mod exchange;
 mod item;
 pub mod lease;
 pub mod observe;
+mod patience;
 pub mod state;
 pub mod watch;

@@ -2,25 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::Api;
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Error as WatchError, Event, watcher};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use super::api::Handles;
 use super::error::status_of;
 use super::item::{Item, MetadataOnly, Part, Whole};
 use super::observe::PAGE_SIZE;
+use super::patience::Patience;
 use crate::model::observed::{Observed, Watched};
 
 /// How often a kind that is not served is asked for again. A CRD that comes later is rare, and each try is a request.
 const REFUSED_RETRY: Duration = Duration::from_secs(15);
+/// For so long a collection may fail before what is known of it is no reason to delete any more. An API server that is
+/// started anew is back sooner, and a delete waits longer for its cause to come back.
+pub const FAILING_MAX: Duration = Duration::from_secs(60);
 
 /// The cluster as the watches have it.
 pub struct Watches {
@@ -32,13 +35,14 @@ struct Store {
     observed: Arc<RwLock<Observed>>,
     /// Counts what planning could see as a change.
     changes: watch::Sender<u64>,
-    /// Collections that have been listed, or refused, at least once.
+    /// Collections that have been listed, or cannot be listed, at least once.
     answered: watch::Sender<usize>,
 }
 
 impl Watches {
-    /// Starts one task per collection. They end only with `tasks`, or by a bug.
-    pub fn start(handles: &Handles, tasks: &mut JoinSet<anyhow::Result<()>>) -> Self {
+    /// Starts one task per collection. They end only with `tasks`, or by a bug. `failing_max` is [`FAILING_MAX`] for
+    /// everybody who has the time.
+    pub fn start(handles: &Handles, failing_max: Duration, tasks: &mut JoinSet<anyhow::Result<()>>) -> Self {
         let (answered, receiver) = watch::channel(0);
         let store = Arc::new(Store {
             observed: Arc::new(RwLock::new(Observed::default())),
@@ -46,17 +50,17 @@ impl Watches {
             answered,
         });
         for watched in Watched::all() {
-            let store = Arc::clone(&store);
+            let progress = Progress::new(watched, Arc::clone(&store), failing_max);
             if watched.metadata_only() {
-                tasks.spawn(follow(handles.collection::<MetadataOnly>(watched), watched, store));
+                tasks.spawn(follow(handles.collection::<MetadataOnly>(watched), progress));
             } else {
-                tasks.spawn(follow(handles.collection::<Whole>(watched), watched, store));
+                tasks.spawn(follow(handles.collection::<Whole>(watched), progress));
             }
         }
         Self { store, answered: receiver }
     }
 
-    /// Waits until every collection was listed or refused once. Takes as long as the API server is away.
+    /// Waits until every collection was listed once, or was refused, or has failed for too long.
     pub async fn listed(&self) {
         let mut answered = self.answered.clone();
         // The sender lives as long as `self`, so this cannot fail.
@@ -99,41 +103,90 @@ impl Store {
 }
 
 /// One collection, for ever.
-async fn follow<P: Part>(api: Api<Item<P>>, watched: Watched, store: Arc<Store>) -> anyhow::Result<()> {
-    let mut progress = Progress { watched, store, listed: BTreeSet::new(), answered: false, failing: false };
+async fn follow<P: Part>(api: Api<Item<P>>, mut progress: Progress) -> anyhow::Result<()> {
     loop {
         let config = watcher::Config::default().page_size(PAGE_SIZE);
-        let mut events = watcher(api.clone(), config).default_backoff().boxed();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => progress.take(event).await,
-                Err(error) if is_refused(&error) => {
-                    progress.refused(&error).await;
-                    break;
-                }
-                Err(error) => progress.failed(&error),
-            }
-        }
+        let pause = progress.follow(watcher(api.clone(), config).boxed()).await;
         // A new watcher lists again: only a complete listing may make the collection complete again.
-        sleep(REFUSED_RETRY).await;
+        sleep(pause).await;
     }
 }
 
 struct Progress {
     watched: Watched,
     store: Arc<Store>,
+    patience: Patience,
+    /// Whether a listing is under way; what it brought is in `listed`.
+    listing: bool,
     /// Namespace and name of what the running listing brought.
     listed: BTreeSet<(String, String)>,
     answered: bool,
+    /// Whether only a new listing makes the collection complete again.
+    outdated: bool,
     /// Whether a failure was logged since the last success.
     failing: bool,
 }
 
 impl Progress {
+    fn new(watched: Watched, store: Arc<Store>, failing_max: Duration) -> Self {
+        Self {
+            watched,
+            store,
+            patience: Patience::new(failing_max),
+            listing: false,
+            listed: BTreeSet::new(),
+            answered: false,
+            outdated: false,
+            failing: false,
+        }
+    }
+
+    /// Takes in what a watcher brings until only a new one helps; gives the pause before that.
+    async fn follow<P: Part>(&mut self, mut events: impl Stream<Item = Brought<P>> + Unpin) -> Duration {
+        loop {
+            let began = Instant::now();
+            let error = match self.next(&mut events).await {
+                Some(Ok(event)) => {
+                    self.take(event).await;
+                    continue;
+                }
+                Some(Err(error)) => error,
+                None => return REFUSED_RETRY,
+            };
+            self.failed(&error);
+            if is_refused(&error) {
+                self.outdated().await;
+                return REFUSED_RETRY;
+            }
+            let now = Instant::now();
+            let pause = self.patience.failed(is_within(&error), began, now);
+            if self.patience.is_over(now) {
+                self.outdated().await;
+                return pause;
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// A watch is quiet for as long as nothing happens, but a listing that brings nothing keeps everybody waiting.
+    async fn next<P: Part>(&mut self, events: &mut (impl Stream<Item = Brought<P>> + Unpin)) -> Option<Brought<P>> {
+        if let Some(end) = self.patience.end().filter(|_| self.listing && !self.outdated) {
+            if let Ok(event) = timeout_at(end.into(), events.next()).await {
+                return event;
+            }
+            self.outdated().await;
+        }
+        events.next().await
+    }
+
     async fn take<P: Part>(&mut self, event: Event<Item<P>>) {
         let watched = self.watched;
         match event {
-            Event::Init => self.listed.clear(),
+            Event::Init => {
+                self.listing = true;
+                self.listed.clear();
+                self.patience.began(Instant::now());
+            }
             Event::InitApply(item) => {
                 if let Some(key) = item.key() {
                     self.listed.insert(key);
@@ -144,6 +197,7 @@ impl Progress {
                 let listed = std::mem::take(&mut self.listed);
                 self.store.change(|observed| observed.retain(watched, &listed)).await;
                 self.store.complete(watched).await;
+                (self.listing, self.outdated) = (false, false);
                 self.answer();
                 self.works();
             }
@@ -165,9 +219,12 @@ impl Progress {
         self.store.change(|observed| observed.upsert(&object)).await;
     }
 
-    async fn refused(&mut self, error: &WatchError) {
-        self.failed(error);
-        self.store.incomplete(self.watched).await;
+    /// Nothing is deleted any more for want of what is known of the collection, and nobody waits for it.
+    async fn outdated(&mut self) {
+        if !std::mem::replace(&mut self.outdated, true) {
+            tracing::warn!(kind = self.watched.kind(), "not listed: nothing is deleted for want of this kind");
+            self.store.incomplete(self.watched).await;
+        }
         self.answer();
     }
 
@@ -178,6 +235,7 @@ impl Progress {
     }
 
     fn works(&mut self) {
+        self.patience.works();
         if std::mem::take(&mut self.failing) {
             tracing::info!(kind = self.watched.kind(), "the watch works again");
         }
@@ -187,6 +245,16 @@ impl Progress {
         if !std::mem::replace(&mut self.answered, true) {
             self.store.answered.send_modify(|count| *count += 1);
         }
+    }
+}
+
+type Brought<P> = Result<Event<Item<P>>, WatchError>;
+
+/// Whether there was a watch that then failed.
+fn is_within(error: &WatchError) -> bool {
+    match error {
+        WatchError::WatchError(_) | WatchError::WatchFailed(_) => true,
+        WatchError::InitialListFailed(_) | WatchError::WatchStartFailed(_) | WatchError::NoResourceVersion => false,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::cluster::api::Handles;
 use crate::cluster::lease::Leader;
-use crate::cluster::watch::Watches;
+use crate::cluster::watch::{FAILING_MAX, Watches};
 use crate::control::gitops::{self, Effect, Event, Gitops};
 use crate::git::{Endpoint, SourceSettings};
 use crate::metrics::Metrics;
@@ -74,7 +74,7 @@ struct Shared {
 /// Runs until a signal ends it, or until a task that must never end does.
 pub async fn run(settings: Settings, handles: Handles) -> anyhow::Result<()> {
     let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    let watches = Watches::start(&handles, &mut tasks);
+    let watches = Watches::start(&handles, FAILING_MAX, &mut tasks);
     let leader = Leader::start(&handles, &settings.instance, clock::now, &mut tasks);
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     hints::start(&settings, events.clone(), &mut tasks)?;

@@ -6,7 +6,7 @@ use holdfast::cluster::apply::apply;
 use holdfast::cluster::events::{About, Events, Severity};
 use holdfast::cluster::observe::observe;
 use holdfast::cluster::state::DeleteLog;
-use holdfast::cluster::watch::Watches;
+use holdfast::cluster::watch::{FAILING_MAX, Watches};
 use holdfast::install::manifests::manifests;
 use holdfast::install::verbs::{RIGHTS, Verb};
 use holdfast::model::applied::StepResult;
@@ -67,7 +67,7 @@ async fn rights_are_used_and_suffice_and_idling_is_silent() {
     let start = log.as_ref().map(AuditLog::mark);
 
     let (leader, mut tasks) = support::leader(&handles).await;
-    let watches = Watches::start(&handles, &mut tasks);
+    let watches = Watches::start(&handles, FAILING_MAX, &mut tasks);
     tokio::time::timeout(SOON, watches.listed()).await.unwrap();
     assert_eq!(watches.observed().await.incomplete(), Vec::<String>::new());
     work(&cluster, &handles, &leader, &namespace.name).await;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use holdfast::cluster::api::Handles;
-use holdfast::cluster::watch::Watches;
+use holdfast::cluster::watch::{FAILING_MAX, Watches};
 use holdfast::install::crds::crds;
 use holdfast::model::object::{TargetKey, TargetKind};
 use holdfast::model::observed::Observed;
@@ -55,7 +55,7 @@ async fn changes_arrive_and_outages_lose_nothing() {
     let (proxy, proxied) = Proxy::in_front_of_cluster(&kubeconfig);
     let handles = support::handles(&proxied, &namespace.name).await;
     let mut tasks = JoinSet::new();
-    let watches = Watches::start(&handles, &mut tasks);
+    let watches = Watches::start(&handles, FAILING_MAX, &mut tasks);
     tokio::time::timeout(SOON, watches.listed()).await.unwrap();
     let claims = Api::<PersistentVolumeClaim>::namespaced(cluster.admin.clone(), &namespace.name);
     let (one, two) = (key(&namespace.name, "one"), key(&namespace.name, "two"));
@@ -96,6 +96,54 @@ async fn changes_arrive_and_outages_lose_nothing() {
     .await;
     refused.release();
     until(&watches, RECOVERED, "the gap is closed", |observed| observed.incomplete().is_empty()).await;
+    assert!(tasks.try_join_next().is_none(), "no watch has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_kind_that_fails_stops_no_other_and_deletes_nothing() {
+    const PATIENCE: Duration = Duration::from_secs(4);
+    let Some(cluster) = support::cluster().await else { return };
+    let namespace = cluster.namespace("failing").await;
+    let kubeconfig = support::account(&cluster, &namespace).await;
+    let (proxy, proxied) = Proxy::in_front_of_cluster(&kubeconfig);
+    let handles = support::handles(&proxied, &namespace.name).await;
+    // One fails, as by a webhook that is broken; one never gets an answer.
+    let claims_fail =
+        || proxy.rule(Which::Every, Action::Refuse(500), |request| request.path.ends_with("/persistentvolumeclaims"));
+    let fails = claims_fail();
+    let hangs = proxy.rule(Which::Every, Action::Hold, |request| request.path.ends_with("/tasks"));
+    let mut tasks = JoinSet::new();
+    let watches = Watches::start(&handles, PATIENCE, &mut tasks);
+    tokio::time::timeout(SOON, watches.listed()).await.expect("a kind that fails for long is an answer");
+    let both = ["v1/PersistentVolumeClaim", "stash.appscode.com/v1beta1/Task"];
+    assert_eq!(watches.observed().await.incomplete(), both);
+    for rule in [&fails, &hangs] {
+        assert!(rule.applied() > 0);
+        rule.release();
+    }
+    until(&watches, RECOVERED, "both are listed", |observed| observed.incomplete().is_empty()).await;
+
+    // Everything is cut, and one kind stays away while an object of it goes and another comes.
+    let claims = Api::<PersistentVolumeClaim>::namespaced(cluster.admin.clone(), &namespace.name);
+    let (one, two) = (key(&namespace.name, "one"), key(&namespace.name, "two"));
+    claims.create(&PostParams::default(), &claim("one")).await.unwrap();
+    until(&watches, SOON, "one is seen", |observed| observed.targets.contains_key(&one)).await;
+    let lists = || proxy.requests().iter().filter(|request| !request.query.contains("watch=")).count();
+    let before = lists();
+    let fails = claims_fail();
+    proxy.cut_connections();
+    claims.delete("one", &DeleteParams::default()).await.unwrap();
+    claims.create(&PostParams::default(), &claim("two")).await.unwrap();
+    until(&watches, SOON, "the gap is named", |observed| observed.incomplete() == both[..1]).await;
+    assert!(watches.observed().await.targets.contains_key(&one), "what was known stays");
+    fails.release();
+    until(&watches, RECOVERED, "the missed changes are seen", |observed| {
+        !observed.targets.contains_key(&one) && observed.targets.contains_key(&two) && observed.incomplete().is_empty()
+    })
+    .await;
+    let listed = lists() - before;
+    let refused = fails.applied();
+    assert!(listed <= refused + 1, "{listed} lists, {refused} refused: the others resume");
     assert!(tasks.try_join_next().is_none(), "no watch has ended");
 }
 
@@ -183,7 +231,7 @@ async fn definitions_come_and_go_and_the_server_crashes() {
     let admin = client(&plane.kubeconfig()).await;
     let handles = Handles::connect(Some(&plane.kubeconfig()), None, Some("default")).await.unwrap();
     let mut tasks = JoinSet::new();
-    let watches = Watches::start(&handles, &mut tasks);
+    let watches = Watches::start(&handles, FAILING_MAX, &mut tasks);
     tokio::time::timeout(SOON, watches.listed()).await.expect("a kind that is not served is an answer");
     assert_eq!(watches.observed().await.incomplete().len(), 7, "{:?}", watches.observed().await.incomplete());
 
