@@ -17,7 +17,7 @@ use crate::model::object::{Kind, ObjectKey};
 use crate::model::observed::Watched;
 
 /// The library has no limit for an answer that never begins. Longer than a quiet watch, which ends before five minutes.
-const READ_TIME_MAX: Duration = Duration::from_secs(300);
+const READ_TIME_MAX: Duration = Duration::from_mins(5);
 
 /// Handles to what the daemon may touch. Cheap to clone.
 #[derive(Clone)]

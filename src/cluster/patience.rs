@@ -1,9 +1,10 @@
 //! How long one watch may fail before what it has brought counts as out of date, and the pauses between its tries.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::DefaultBackoff;
+use tokio::time::Instant;
 
 /// A watch that began and then lasted this long was a working one: many proxies cut a quiet one, and it resumes.
 const LASTED: Duration = Duration::from_secs(10);
@@ -63,13 +64,13 @@ impl Patience {
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
 
     /// Lets tries fail, each after it has lasted for `lasted`, until the patience is over or an hour has gone.
     fn over_after(within: bool, lasted: Duration) -> Option<Duration> {
         let start = Instant::now();
         let (mut patience, mut now) = (Patience::new(LIMIT), start);
-        while now < start + Duration::from_secs(3600) {
+        while now < start + Duration::from_hours(1) {
             let began = now;
             now += lasted;
             let pause = patience.failed(within, began, now);
@@ -88,13 +89,13 @@ mod tests {
             assert!(over >= LIMIT && over <= LIMIT + Duration::from_secs(3), "{over:?}");
         }
         // Without an answer until the client gives up.
-        assert!(over_after(false, Duration::from_secs(300)).is_some());
+        assert!(over_after(false, Duration::from_mins(5)).is_some());
     }
 
     #[test]
     fn what_works_between_failures_never_does() {
         assert_eq!(over_after(true, Duration::from_secs(15)), None);
-        assert_eq!(over_after(false, Duration::from_secs(600)), None);
+        assert_eq!(over_after(false, Duration::from_mins(10)), None);
         let start = Instant::now();
         let mut patience = Patience::new(LIMIT);
         for seconds in (0..600).step_by(20) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use kube::Api;
 use kube::runtime::watcher::{self, Error as WatchError, Event, watcher};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::api::Handles;
 use super::error::status_of;
@@ -23,7 +23,7 @@ use crate::model::observed::{Observed, Watched};
 const REFUSED_RETRY: Duration = Duration::from_secs(15);
 /// For so long a collection may fail before what is known of it is no reason to delete any more. An API server that is
 /// started anew is back sooner, and a delete waits longer for its cause to come back.
-pub const FAILING_MAX: Duration = Duration::from_secs(60);
+pub const FAILING_MAX: Duration = Duration::from_mins(1);
 
 /// The cluster as the watches have it.
 pub struct Watches {
@@ -112,6 +112,7 @@ async fn follow<P: Part>(api: Api<Item<P>>, mut progress: Progress) -> anyhow::R
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that change apart from each other")]
 struct Progress {
     watched: Watched,
     store: Arc<Store>,
@@ -171,7 +172,7 @@ impl Progress {
     /// A watch is quiet for as long as nothing happens, but a listing that brings nothing keeps everybody waiting.
     async fn next<P: Part>(&mut self, events: &mut (impl Stream<Item = Brought<P>> + Unpin)) -> Option<Brought<P>> {
         if let Some(end) = self.patience.end().filter(|_| self.listing && !self.outdated) {
-            if let Ok(event) = timeout_at(end.into(), events.next()).await {
+            if let Ok(event) = timeout_at(end, events.next()).await {
                 return event;
             }
             self.outdated().await;

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde_json::Value;
-use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use super::json::text;
+use super::names::hash_hex;
 use super::redact;
 
 /// Provider, root (endpoint and bucket, server, claim …) and cleaned path; ends in `/`, so nesting is a prefix test.
@@ -171,7 +171,7 @@ fn local_parts(local: &Value, namespace: &str) -> (String, String) {
     }
     // The definition of a volume may carry what is not to be shown, such as attributes for a driver.
     let kind = volume.as_object().and_then(|fields| fields.keys().next()).map_or("none", String::as_str);
-    (format!("local:{namespace}:{kind}:{}", digest(&volume.to_string())), sub_path.to_owned())
+    (format!("local:{namespace}:{kind}:{}", hash_hex(&volume.to_string(), 16)), sub_path.to_owned())
 }
 
 /// Endpoint without scheme, user-info, trailing slash and default port, in lower case.
@@ -215,11 +215,7 @@ fn is_host(text: &str) -> bool {
 
 /// Stands for a host that is none: still told from others, but not shown.
 fn unreadable(text: &str) -> String {
-    format!("unreadable-{}", digest(text))
-}
-
-fn digest(text: &str) -> String {
-    Sha1::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    format!("unreadable-{}", hash_hex(text, 16))
 }
 
 /// Segments as path cleaning leaves them.

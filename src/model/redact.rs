@@ -34,17 +34,14 @@ fn hidden(text: &str, hide: impl Fn(&str) -> String) -> Cow<'_, str> {
     while let Some(at) = after_scheme(rest) {
         let (before, after) = rest.split_at(at);
         out.push_str(before);
-        rest = match user_info(after) {
-            Some(sign) => {
-                out.push_str(&hide(&after[..sign]));
-                &after[sign..]
-            }
+        rest = if let Some(sign) = user_info(after) {
+            out.push_str(&hide(&after[..sign]));
+            &after[sign..]
+        } else {
             // Nor does any `://` further on in this word have one, so that no text is searched again and again.
-            None => {
-                let (word, others) = after.split_at(word(after).len());
-                out.push_str(word);
-                others
-            }
+            let (word, others) = after.split_at(word(after).len());
+            out.push_str(word);
+            others
         };
     }
     if out.is_empty() {
