@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::plan;
 use crate::telemetry::LogFormat;
@@ -108,8 +108,8 @@ pub struct PlanArgs {
 #[derive(Clone, Debug, Args)]
 pub struct PlanningArgs {
     /// How long the cause of an object must be gone before the object goes.
-    #[arg(long, env = "HOLDFAST_DELETE_DELAY", default_value = "10m", value_name = "DURATION")]
-    pub delete_delay: jiff::SignedDuration,
+    #[arg(long, env = "HOLDFAST_DELETE_DELAY", default_value = "10m", value_name = "DURATION", value_parser = delay)]
+    pub delete_delay: SignedDuration,
     /// Take over what an installed Stash made, where target and backend are equal.
     #[arg(long, env = "HOLDFAST_ADOPT", value_enum, value_name = "WHAT")]
     pub adopt: Option<Adopt>,
@@ -194,8 +194,8 @@ pub struct DaemonArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     /// Between two looks at the head of the source.
-    #[arg(long, env = "HOLDFAST_GIT_INTERVAL", default_value = "30s", value_name = "DURATION")]
-    pub git_interval: jiff::SignedDuration,
+    #[arg(long, env = "HOLDFAST_GIT_INTERVAL", default_value = "30s", value_name = "DURATION", value_parser = interval)]
+    pub git_interval: SignedDuration,
     /// Repository of the status branch; default the source.
     #[arg(long, env = "HOLDFAST_STATUS_URL", value_name = "URL")]
     pub status_url: Option<String>,
@@ -209,8 +209,8 @@ pub struct DaemonArgs {
     #[arg(long, env = "HOLDFAST_TAKE_OVER", value_name = "UID")]
     pub take_over: Option<String>,
     /// Between two passes without a cause.
-    #[arg(long, env = "HOLDFAST_FULL_PASS", default_value = "10m", value_name = "DURATION")]
-    pub full_pass: jiff::SignedDuration,
+    #[arg(long, env = "HOLDFAST_FULL_PASS", default_value = "10m", value_name = "DURATION", value_parser = interval)]
+    pub full_pass: SignedDuration,
     /// Address of /metrics, /healthz and /readyz.
     #[arg(long, env = "HOLDFAST_LISTEN", default_value = ":8080", value_name = "ADDRESS")]
     pub listen: String,
@@ -234,4 +234,44 @@ fn cluster_name(text: &str) -> Result<String, String> {
     let sound = (1..=40).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if sound { Ok(text.to_owned()) } else { Err("1 to 40 lower-case letters, digits and `-`".to_owned()) }
+}
+
+/// A shorter one would look at the source or the cluster without a pause.
+const INTERVAL_MIN: SignedDuration = SignedDuration::from_secs(1);
+
+fn interval(text: &str) -> Result<SignedDuration, String> {
+    let interval = duration(text)?;
+    if interval < INTERVAL_MIN { Err("an interval is at least 1s".to_owned()) } else { Ok(interval) }
+}
+
+/// With a negative one an object would go before its cause was seen to be gone.
+fn delay(text: &str) -> Result<SignedDuration, String> {
+    let delay = duration(text)?;
+    if delay.is_negative() { Err("a delay is not negative".to_owned()) } else { Ok(delay) }
+}
+
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    text.parse().map_err(|error: jiff::Error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_that_make_no_sense_are_refused() {
+        for flag in ["--git-interval", "--full-pass", "--delete-delay"] {
+            let parse = |value: &str| Cli::try_parse_from(["holdfast", "daemon", &format!("{flag}={value}")]);
+            for good in ["1s", "1h30m"] {
+                assert!(parse(good).is_ok(), "{flag} {good}");
+            }
+            for bad in ["-1s", "1s ago", "soon", "5"] {
+                assert!(parse(bad).is_err(), "{flag} {bad}");
+            }
+            assert_eq!(parse("0s").is_ok(), flag == "--delete-delay", "{flag}");
+            assert_eq!(parse("999ms").is_ok(), flag == "--delete-delay", "{flag}");
+        }
+        let said = Cli::try_parse_from(["holdfast", "daemon", "--full-pass=0s"]).unwrap_err().to_string();
+        assert!(said.contains("--full-pass") && said.contains("at least 1s"), "{said}");
+    }
 }
