@@ -69,9 +69,8 @@ pub struct RecordFailure {
 pub struct Passed {
     /// When time alone changes the plan.
     pub wake_at: Option<Timestamp>,
+    /// Groups of which a step has failed or has no answer: they wait, and the first wait is short.
     pub failed: BTreeMap<Group, FailureClass>,
-    /// Some step has no answer: observe again soon.
-    pub unclear: bool,
     /// The report differs from the last one.
     pub changed: bool,
     /// Somebody waits for it: a refusal, a held file or a failure is new.
@@ -318,8 +317,7 @@ impl Gitops {
         }
         self.retried.clear();
         let retry = self.backoff.values().map(|failing| failing.until).min();
-        let unclear = passed.unclear.then(|| after(now, COALESCE_MAX));
-        self.pass_again_at = [passed.wake_at, retry, unclear].into_iter().flatten().min();
+        self.pass_again_at = [passed.wake_at, retry].into_iter().flatten().min();
         if passed.changed {
             self.recorder.changed(passed.urgent, now);
         }
@@ -428,6 +426,37 @@ mod tests {
 
     fn group() -> Group {
         Group::Document(ObjectKey::new(Kind::Repository, "shop", "web"))
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_tried_less_and_less() {
+        for class in [FailureClass::Conflict, FailureClass::Transient] {
+            let mut state = running(at(0));
+            let (mut now, mut tries) = (at(0), Vec::new());
+            let failed = BTreeMap::from([(group(), class)]);
+            state.handle(Event::ClusterChanged, now);
+            while now < at(3600) {
+                for effect in state.effects(now) {
+                    state.handle(
+                        match effect {
+                            Effect::Probe => Event::Probed(Ok(false)),
+                            Effect::Read => Event::Read(Ok(false)),
+                            Effect::Record => Event::Recorded(Ok(())),
+                            Effect::Pass { withheld } if withheld.is_empty() => {
+                                tries.push(now);
+                                Event::Passed(Passed { failed: failed.clone(), ..Passed::default() })
+                            }
+                            Effect::Pass { .. } => Event::Passed(Passed::default()),
+                        },
+                        now,
+                    );
+                }
+                now = state.wake_at().unwrap().max(after(now, SignedDuration::from_millis(1)));
+            }
+            let waits: Vec<SignedDuration> = tries.windows(2).map(|pair| pair[1].duration_since(pair[0])).collect();
+            assert!(waits[0] <= COALESCE_MAX, "an observation comes soon: {waits:?}");
+            assert!(waits[4] > SignedDuration::from_secs(7) && tries.len() < 25, "{waits:?}");
+        }
     }
 
     fn lost() -> Event {

@@ -11,7 +11,7 @@ use crate::cluster::apply::{apply, known_versions};
 use crate::cluster::events::{About, Events, Severity};
 use crate::cluster::state::DeleteLog;
 use crate::control::gitops::Passed;
-use crate::model::applied::{Applied, FailureClass, StepResult};
+use crate::model::applied::{Applied, StepResult};
 use crate::model::finding::ReasonCode;
 use crate::model::object::ObjectKey;
 use crate::model::observed::Observed;
@@ -85,9 +85,9 @@ pub(super) async fn run(shared: &Arc<Shared>, withheld: &BTreeSet<Group>) -> Pas
     let (mut plan, known, abouts) = match planned.await {
         Ok(planned) => planned,
         Err(error) => {
-            // A panic while planning is a bug; the next pass may have other inputs.
+            // A panic while planning is a bug, and the same inputs would give it again.
             tracing::error!("planning failed: {error}");
-            return Passed { unclear: true, ..Passed::default() };
+            return Passed::default();
         }
     };
     let deletes_known = log.is_some();
@@ -107,15 +107,8 @@ pub(super) async fn run(shared: &Arc<Shared>, withheld: &BTreeSet<Group>) -> Pas
 
 /// Keeps the outcome for the report, and says what the loop must know.
 fn remember(shared: &Shared, outcome: Outcome) -> Passed {
-    let mut failed = BTreeMap::new();
-    let mut unclear = false;
-    for (step, (_, result)) in outcome.plan.steps.iter().zip(outcome.applied.results()) {
-        match result {
-            StepResult::Failed { class: FailureClass::Conflict, .. } | StepResult::Unknown { .. } => unclear = true,
-            StepResult::Failed { class, .. } => drop(failed.insert(step.group.clone(), *class)),
-            StepResult::Done | StepResult::Unchanged | StepResult::Skipped { .. } => {}
-        }
-    }
+    let results = outcome.plan.steps.iter().zip(outcome.applied.results());
+    let failed = results.filter_map(|(step, (_, result))| Some((step.group.clone(), result.failure()?))).collect();
     let mut last = shared.pass.last.lock().unwrap_or_else(PoisonError::into_inner);
     let changed = last.as_ref().is_none_or(|last| {
         !last.plan.says_the_same(&outcome.plan) || last.applied != outcome.applied || last.withheld != outcome.withheld
@@ -125,7 +118,7 @@ fn remember(shared: &Shared, outcome: Outcome) -> Passed {
     });
     let wake_at = outcome.plan.wake_at;
     *last = Some(Arc::new(outcome));
-    Passed { wake_at, failed, unclear, changed, urgent }
+    Passed { wake_at, failed, changed, urgent }
 }
 
 /// What Events would be about, found while the view of the cluster is at hand.

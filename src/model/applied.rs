@@ -9,7 +9,7 @@ pub enum FailureClass {
     Invalid,
     /// We may not; waits for a change of rights.
     Denied,
-    /// The object changed under us; observe again.
+    /// The object changed under us, or is not as our view has it; observe again, with backoff.
     Conflict,
     /// Try again later, with backoff.
     Transient,
@@ -32,6 +32,18 @@ pub enum StepResult {
     Skipped {
         because: String,
     },
+}
+
+impl StepResult {
+    /// What the group of the step waits for; `None` where nothing has failed.
+    pub fn failure(&self) -> Option<FailureClass> {
+        match self {
+            StepResult::Failed { class, .. } => Some(*class),
+            // The wait after the first failure is short, and then the cluster is observed again.
+            StepResult::Unknown { .. } => Some(FailureClass::Transient),
+            StepResult::Done | StepResult::Unchanged | StepResult::Skipped { .. } => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! A step that the API server refuses is told for as long as it is not done, whatever else happens meanwhile.
 
+use std::time::{Duration, Instant};
+
 use crate::documents;
 use crate::harness::proxy::{Action, Proxy, Which};
-use crate::world::World;
+use crate::world::{SOON, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_told_until_it_is_over() {
@@ -42,4 +44,26 @@ async fn a_failure_is_told_until_it_is_over() {
     println!("| a step is refused by the API server | tried once, told until a change in Git, then done |");
     drop(daemon);
     world.finish("failing").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_stays_is_not_tried_every_second() {
+    let Some(world) = World::new().await else { return };
+    let (proxy, proxied) = Proxy::in_front_of_cluster(&world.kubeconfig);
+    let daemon = world.daemon("conflict").kubeconfig(&proxied).leading().await;
+    let rule = proxy.rule(Which::Every, Action::Refuse(409), |seen| {
+        seen.method == "PATCH" && seen.path.ends_with("/persistentvolumeclaim-contested")
+    });
+    world.claim("contested", "volumes").await;
+    rule.wait_for_applied(1, SOON).await;
+    let first = Instant::now();
+    rule.wait_for_applied(5, SOON).await;
+    let took = first.elapsed();
+    // Half of 1, 2, 4 and 8 seconds at least.
+    assert!(took > Duration::from_secs(7), "four tries after {took:?}");
+    rule.release();
+    world.protected(&["contested"]).await;
+    println!("| a step conflicts again and again | 4 more tries took {took:.1?}, then done |");
+    drop(daemon);
+    world.finish("conflict").await;
 }

@@ -10,7 +10,6 @@ pub(crate) mod view;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::control::gitops::{self, Effect, Event as LoopEvent, Gitops, Passed};
-use holdfast::model::applied::{FailureClass, StepResult};
 use holdfast::model::finding::ReasonCode;
 use holdfast::model::plan::Group;
 use holdfast::plan;
@@ -283,15 +282,8 @@ impl Daemon {
 
     /// As `daemon::pass::remember`.
     fn remember(&mut self, outcome: pass::Outcome) -> Passed {
-        let mut failed = BTreeMap::new();
-        let mut unclear = false;
-        for (step, (_, result)) in outcome.plan.steps.iter().zip(outcome.applied.results()) {
-            match result {
-                StepResult::Failed { class: FailureClass::Conflict, .. } | StepResult::Unknown { .. } => unclear = true,
-                StepResult::Failed { class, .. } => drop(failed.insert(step.group.clone(), *class)),
-                StepResult::Done | StepResult::Unchanged | StepResult::Skipped { .. } => {}
-            }
-        }
+        let results = outcome.plan.steps.iter().zip(outcome.applied.results());
+        let failed = results.filter_map(|(step, (_, result))| Some((step.group.clone(), result.failure()?))).collect();
         let last = self.last.as_ref();
         let changed = last.is_none_or(|last| {
             !last.plan.says_the_same(&outcome.plan)
@@ -303,7 +295,7 @@ impl Daemon {
         });
         let wake_at = outcome.plan.wake_at;
         self.last = Some(outcome);
-        Passed { wake_at, failed, unclear, changed, urgent }
+        Passed { wake_at, failed, changed, urgent }
     }
 
     fn soon(&mut self, env: &mut Env, what: DaemonEvent) {
