@@ -1,6 +1,6 @@
 //! Carries out a plan: the only writer of what plans are about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -15,8 +15,9 @@ use super::api::Handles;
 use super::error::Failure;
 use super::exchange::{Answer, exchange};
 use super::lease::{Leader, WRITE_TIME_MAX};
-use super::state::DeleteLog;
+use super::state;
 use crate::model::applied::{Applied, StepResult};
+use crate::model::delete_log::DeleteLog;
 use crate::model::json::text;
 use crate::model::keys::FIELD_MANAGER;
 use crate::model::object::ObjectKey;
@@ -48,11 +49,7 @@ pub async fn apply(
     plan: &Plan,
     known: &BTreeMap<ObjectKey, String>,
 ) -> Applied {
-    let deletes = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. })).count();
-    let recorded = match u32::try_from(deletes).unwrap_or(u32::MAX) {
-        0 => Ok(()),
-        count => log.record(handles, leader, plan.now, count).await,
-    };
+    let recorded = note(handles, leader, log, plan).await;
     let pass = Pass { handles, leader, known, recorded };
     // The futures are made here, not in the stream: a closure over borrowed steps is not general enough to be sent.
     let groups: Vec<_> = group(&plan.steps).into_iter().map(|steps| pass.group(steps)).collect();
@@ -60,6 +57,25 @@ pub async fn apply(
         futures::stream::iter(groups).buffer_unordered(GROUPS_AT_ONCE).collect().await;
     let results: BTreeMap<usize, StepResult> = done.into_iter().flatten().collect();
     plan.settle(results.into_values().collect())
+}
+
+/// Writes the deletes of the plan down.
+async fn note(handles: &Handles, leader: &Leader, log: &mut DeleteLog, plan: &Plan) -> Result<(), Failure> {
+    let uids: BTreeSet<&str> = plan.steps.iter().filter_map(deleted).collect();
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let next = log.noted(plan.now, &uids);
+    state::write(handles, leader, &next).await?;
+    *log = next;
+    Ok(())
+}
+
+fn deleted(step: &Step) -> Option<&str> {
+    match &step.action {
+        Action::Delete { uid, .. } => Some(uid),
+        Action::Create { .. } | Action::Update { .. } => None,
+    }
 }
 
 /// Steps with their place in the plan, by group, in the order of the plan.

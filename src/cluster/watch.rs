@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use jiff::Timestamp;
 use kube::Api;
 use kube::runtime::watcher::{self, Error as WatchError, Event, watcher};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
@@ -17,6 +16,7 @@ use super::error::status_of;
 use super::item::{Item, MetadataOnly, Part, Whole};
 use super::observe::PAGE_SIZE;
 use super::patience::Patience;
+use crate::model::delete_log::RecentDelete;
 use crate::model::observed::{Observed, Watched};
 
 /// How often a kind that is not served is asked for again. A CRD that comes later is rare, and each try is a request.
@@ -78,8 +78,8 @@ impl Watches {
     }
 
     /// Puts the recent deletes beside what the watches bring; says nothing to those who wait for changes.
-    pub async fn set_recent_deletes(&self, times: Vec<Timestamp>) {
-        self.store.observed.write().await.recent_deletes = times;
+    pub async fn set_recent_deletes(&self, deletes: Vec<RecentDelete>) {
+        self.store.observed.write().await.recent_deletes = deletes;
     }
 }
 

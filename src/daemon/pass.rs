@@ -9,9 +9,10 @@ use crate::clock;
 use crate::cluster::api::Handles;
 use crate::cluster::apply::{apply, known_versions};
 use crate::cluster::events::{About, Events, Severity};
-use crate::cluster::state::DeleteLog;
+use crate::cluster::state;
 use crate::control::gitops::Passed;
 use crate::model::applied::{Applied, StepResult};
+use crate::model::delete_log::DeleteLog;
 use crate::model::finding::ReasonCode;
 use crate::model::object::ObjectKey;
 use crate::model::observed::Observed;
@@ -58,7 +59,7 @@ impl Lane {
     async fn delete_log(&self, shared: &Shared) -> Option<DeleteLog> {
         let mut known = self.deletes.lock().await;
         if known.is_none() {
-            match DeleteLog::read(&shared.handles).await {
+            match state::read(&shared.handles).await {
                 Ok(log) => *known = Some(log),
                 Err(failure) => tracing::warn!("recent deletes are not known, so nothing is deleted: {failure}"),
             }

@@ -3,6 +3,7 @@
 pub mod acknowledge;
 pub mod address;
 pub mod applied;
+pub mod delete_log;
 pub mod desired;
 mod document;
 mod dump;

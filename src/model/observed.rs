@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::delete_log::RecentDelete;
 use super::json::{text, text_holds};
 use super::keys;
 use super::object::{Kind, ObjectKey, TargetKey, TargetKind};
@@ -172,8 +173,8 @@ pub struct Observed {
     pub blueprints: BTreeMap<String, LiveBlueprint>,
     pub targets: BTreeMap<TargetKey, Target>,
     pub objects: BTreeMap<ObjectKey, Live>,
-    /// When Holdfast deleted objects within the last hour.
-    pub recent_deletes: Vec<Timestamp>,
+    /// What Holdfast deleted within the last hour, or tried to.
+    pub recent_deletes: Vec<RecentDelete>,
 }
 
 impl Observed {

@@ -1,5 +1,7 @@
 //! Objects of ours whose cause is gone: marked first, deleted after a delay, and never many at once without a word.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -226,8 +228,8 @@ fn guard(world: &World, owned: usize, due: Vec<Step>, draft: &mut Draft) {
         return;
     }
     let hour_ago = world.now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
-    let recent = world.observed.recent_deletes.iter().filter(|time| **time > hour_ago).count();
-    let many = recent + due.len() > DELETES_PER_HOUR_MAX;
+    let recent = recent(world, &due, hour_ago);
+    let many = recent.len() + due.len() > DELETES_PER_HOUR_MAX;
     let bulk = due.len() >= DELETES_BULK_MIN && due.len() * 2 > owned;
     let digest = Digest::of(due.iter().map(|step| match &step.action {
         Action::Delete { uid, .. } => format!("delete {} {uid}", step.object),
@@ -244,14 +246,14 @@ fn guard(world: &World, owned: usize, due: Vec<Step>, draft: &mut Draft) {
     }
     if many {
         // The oldest delete of the hour leaves the count then.
-        if let Some(oldest) = world.observed.recent_deletes.iter().filter(|time| **time > hour_ago).min() {
+        if let Some(oldest) = recent.iter().min() {
             draft.wake(oldest.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX));
         }
     }
     let rule = if bulk {
         format!("{} of {owned} objects would be deleted, more than half", due.len())
     } else {
-        format!("{} to delete after {recent} within the last hour, more than {DELETES_PER_HOUR_MAX}", due.len())
+        format!("{} to delete after {} within the last hour, more than {DELETES_PER_HOUR_MAX}", due.len(), recent.len())
     };
     for step in due {
         draft.refusals.push(Refusal {
@@ -263,6 +265,18 @@ fn guard(world: &World, owned: usize, due: Vec<Step>, draft: &mut Draft) {
             acknowledge: Some(digest.clone()),
         });
     }
+}
+
+/// When objects were deleted. What is due again was not: it counts with the rest of what is due.
+fn recent(world: &World, due: &[Step], since: Timestamp) -> Vec<Timestamp> {
+    let uid = |step: &Step| match &step.action {
+        Action::Delete { uid, .. } => Some(uid.clone()),
+        Action::Create { .. } | Action::Update { .. } => None,
+    };
+    let again: BTreeSet<String> = due.iter().filter_map(uid).collect();
+    let deletes = world.observed.recent_deletes.iter().filter(|delete| delete.time > since);
+    let gone = deletes.filter(|delete| delete.uid.as_ref().is_none_or(|uid| !again.contains(uid)));
+    gone.map(|delete| delete.time).collect()
 }
 
 fn protect(key: &ObjectKey, live: &Live, standing: Standing, draft: &mut Draft) {

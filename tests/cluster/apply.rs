@@ -6,8 +6,9 @@ use holdfast::cluster::api::Handles;
 use holdfast::cluster::apply::{apply, known_versions};
 use holdfast::cluster::lease::Leader;
 use holdfast::cluster::observe::observe;
-use holdfast::cluster::state::DeleteLog;
+use holdfast::cluster::state;
 use holdfast::model::applied::{Applied, FailureClass, StepResult};
+use holdfast::model::delete_log::RecentDelete;
 use holdfast::model::keys::{FIELD_MANAGER, MANAGED_BY};
 use holdfast::model::object::{Kind, ObjectKey};
 use holdfast::model::plan::{Action, Plan, Step};
@@ -57,7 +58,7 @@ impl Bench {
     }
 
     async fn apply_plan(&self, plan: &Plan, known: &BTreeMap<ObjectKey, String>) -> Vec<StepResult> {
-        let mut log = DeleteLog::read(&self.handles).await.unwrap();
+        let mut log = state::read(&self.handles).await.unwrap();
         let applied: Applied = apply(&self.handles, &self.leader, &mut log, plan, known).await;
         applied.results().iter().map(|(_, result)| result.clone()).collect()
     }
@@ -135,8 +136,9 @@ async fn a_plan_is_carried_out_and_costs_few_requests() {
     assert!(bench.live(&configuration).await.is_none());
     assert_eq!(bench.apply_plan(&gone, &known).await, [StepResult::Unchanged]);
     assert_eq!(bench.requests()[4..], ["PATCH 200", "PATCH 200", "DELETE 200", "DELETE 404"]);
-    let log = DeleteLog::read(&bench.handles).await.unwrap();
-    assert_eq!(log.recent(Timestamp::now()), [gone.now, gone.now], "each try counts");
+    let log = state::read(&bench.handles).await.unwrap();
+    let recent = RecentDelete { time: gone.now, uid: back.metadata.uid };
+    assert_eq!(log.recent(Timestamp::now()), [recent], "two tries of one delete");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use holdfast::cluster::api::Handles;
 use holdfast::cluster::apply::apply;
 use holdfast::cluster::lease::Leader;
-use holdfast::cluster::state::DeleteLog;
+use holdfast::cluster::state;
 use holdfast::model::applied::{FailureClass, StepResult};
 use holdfast::model::keys::FIELD_MANAGER;
 use holdfast::model::object::{Kind, ObjectKey};
@@ -208,7 +208,7 @@ impl Pair<'_> {
     }
 
     async fn step(&self, step: Step) -> String {
-        let mut log = DeleteLog::read(self.handles).await.unwrap();
+        let mut log = state::read(self.handles).await.unwrap();
         let applied = apply(self.handles, self.leader, &mut log, &plan(vec![step]), &BTreeMap::new()).await;
         match &applied.results()[0].1 {
             StepResult::Done | StepResult::Unchanged => "done".to_owned(),

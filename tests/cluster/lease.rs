@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast::cluster::api::Handles;
 use holdfast::cluster::apply::apply;
 use holdfast::cluster::lease::Leader;
-use holdfast::cluster::state::DeleteLog;
+use holdfast::cluster::state;
 use holdfast::model::applied::StepResult;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -110,7 +110,7 @@ async fn a_released_lease_is_taken_at_once_but_not_before_the_last_write_is_over
     let Some(mut election) = Election::new().await else { return };
     let key = repository(&election.namespace.name, "t-last");
     let hold = election.proxy.rule(Which::Nth(1), Action::Hold, |request| request.method == "PATCH");
-    let mut log = DeleteLog::read(&election.handles).await.unwrap();
+    let mut log = state::read(&election.handles).await.unwrap();
     let (plan, known) = (plan(vec![create(&key, "a")]), std::collections::BTreeMap::new());
     let (applied, released) = tokio::join!(apply(&election.handles, &election.first, &mut log, &plan, &known), async {
         hold.wait_for_held(SOON).await;

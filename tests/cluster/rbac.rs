@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast::cluster::apply::apply;
 use holdfast::cluster::events::{About, Events, Severity};
 use holdfast::cluster::observe::observe;
-use holdfast::cluster::state::DeleteLog;
+use holdfast::cluster::state;
 use holdfast::cluster::watch::{FAILING_MAX, Watches};
 use holdfast::install::manifests::manifests;
 use holdfast::install::verbs::{RIGHTS, Verb};
@@ -111,7 +111,7 @@ async fn work(
         configuration(namespace, "all"),
         ObjectKey::new(Kind::BackupBatch, namespace, "all"),
     ];
-    let mut log = DeleteLog::read(handles).await.unwrap();
+    let mut log = state::read(handles).await.unwrap();
     let mut run = async |steps| {
         let applied = apply(handles, leader, &mut log, &plan(steps), &BTreeMap::new()).await;
         for (key, result) in applied.results() {

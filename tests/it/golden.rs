@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use holdfast::model::delete_log::RecentDelete;
 use holdfast::model::desired::Desired;
 use holdfast::model::finding::{HeldCode, ReasonCode, RefusalCode, WarningCode};
 use holdfast::model::plan::Plan;
@@ -38,8 +39,12 @@ impl Case {
             }
         }
         let mut cluster = Cluster::parse(&read("cluster.yaml"));
-        // One line for each delete within the last hour: the daemon remembers them, a dump cannot.
-        cluster.deletes = read("deletes.txt").lines().map(|line| line.parse().unwrap()).collect();
+        // One line for each delete within the last hour, with its UID or not: the daemon remembers them, a dump cannot.
+        let delete = |line: &str| {
+            let (time, uid) = line.split_once(' ').map_or((line, None), |(time, uid)| (time, Some(uid.to_owned())));
+            RecentDelete { time: time.parse().unwrap(), uid }
+        };
+        cluster.deletes = read("deletes.txt").lines().map(delete).collect();
         Self {
             desired: Desired::parse(&tree_of_folder(&folder.join("git"))).unwrap(),
             cluster,

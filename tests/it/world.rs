@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use holdfast::model::delete_log::RecentDelete;
 use holdfast::model::desired::Desired;
 use holdfast::model::keys::FIELD_MANAGER;
 use holdfast::model::observed::Observed;
@@ -75,7 +76,7 @@ fn walk(builder: &mut TreeBuilder, folder: &Path, parent: &str) {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Cluster {
     pub documents: Vec<Value>,
-    pub deletes: Vec<Timestamp>,
+    pub deletes: Vec<RecentDelete>,
     writes: u32,
 }
 
@@ -127,7 +128,7 @@ impl Cluster {
                 let object = self.find(step).unwrap_or_else(|| panic!("{} is deleted, but it is gone", step.object));
                 assert_eq!(object["metadata"]["uid"].as_str().unwrap_or_default(), uid, "{}", step.object);
                 *object = Value::Null;
-                self.deletes.push(now);
+                self.deletes.push(RecentDelete { time: now, uid: Some(uid.clone()) });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use holdfast::model::delete_log::DeleteLog;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::bug::Bug;
@@ -61,7 +62,7 @@ pub(crate) struct Env {
     pub remote: Remote,
     pub lease: Lease,
     /// The ConfigMap of recent deletes.
-    pub delete_log: BTreeMap<Timestamp, u32>,
+    pub delete_log: DeleteLog,
     pub counts: Counts,
     pub oracle: Oracle,
     pub bug: Option<Bug>,
@@ -89,7 +90,7 @@ impl Env {
             cluster: Cluster::default(),
             remote: Remote::default(),
             lease: Lease::default(),
-            delete_log: BTreeMap::new(),
+            delete_log: DeleteLog::default(),
             counts: Counts::default(),
             oracle: Oracle::default(),
             bug,

@@ -15,7 +15,7 @@ use holdfast::report::{self, Memory};
 use jiff::SignedDuration;
 
 use crate::model::cluster::Key;
-use crate::shell::pass::{self, Outcome};
+use crate::shell::pass::Outcome;
 use crate::shell::record::{input, whole};
 use crate::world::World;
 
@@ -74,7 +74,7 @@ fn truth(world: &World) -> (Plan, Observed) {
             observed.upsert(&object);
         }
     }
-    observed.recent_deletes = pass::recent(&env.delete_log, env.clock());
+    observed.recent_deletes = env.delete_log.recent(env.clock());
     let desired = Desired::parse(&env.remote.tree()).expect("small sources parse");
     (plan::plan(&desired, &observed, &world.settings, env.clock()), observed)
 }

@@ -1,9 +1,9 @@
 //! Requests to the API server, and the ways in which they fail.
 
+use holdfast::model::delete_log::DeleteLog;
 use holdfast::model::keys::FIELD_MANAGER;
 use holdfast::model::object::{Kind, ObjectKey};
 use holdfast::model::observed::Watched;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::env::Env;
@@ -14,7 +14,7 @@ pub(crate) enum Call {
     Get(ObjectKey),
     Apply { key: ObjectKey, manifest: Value, force: bool },
     Delete { key: ObjectKey, uid: String, version: String, acknowledged: bool },
-    WriteLog { now: Timestamp, count: u32 },
+    WriteLog(DeleteLog),
 }
 
 #[derive(Clone, Debug)]
@@ -107,9 +107,9 @@ fn effect(env: &mut Env, daemon: usize, identity: &str, call: &Call) -> Reply {
                 Err(refused) => refusal(refused),
             }
         }
-        Call::WriteLog { now, count } => {
+        Call::WriteLog(log) => {
             env.counts.effect("write log");
-            *env.delete_log.entry(*now).or_default() += count;
+            env.delete_log.clone_from(log);
             Reply::Done
         }
     }

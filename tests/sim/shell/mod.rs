@@ -7,9 +7,10 @@ pub(crate) mod record;
 pub(crate) mod source;
 pub(crate) mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use holdfast::control::gitops::{self, Effect, Event as LoopEvent, Gitops, Passed};
+use holdfast::model::delete_log::DeleteLog;
 use holdfast::model::finding::ReasonCode;
 use holdfast::model::plan::Group;
 use holdfast::plan;
@@ -35,7 +36,7 @@ pub(crate) struct Daemon {
     pub source: source::Source,
     lease: lease::Candidate,
     led: bool,
-    log: Option<BTreeMap<Timestamp, u32>>,
+    log: Option<DeleteLog>,
     run: Option<pass::Run>,
     pub last: Option<pass::Outcome>,
     record: record::Record,
@@ -109,6 +110,9 @@ impl Daemon {
             }
             DaemonEvent::Answer { lane, reply } => {
                 let again = self.run.as_mut().and_then(|run| run.answer(lane, reply));
+                if let Some(log) = self.run.as_ref().and_then(pass::Run::written) {
+                    self.log = Some(log.clone());
+                }
                 match again {
                     Some(wait) => self.later(env, wait, DaemonEvent::Resend { lane }),
                     None => self.advance(env),
@@ -217,7 +221,7 @@ impl Daemon {
             self.state.handle(LoopEvent::Passed(Passed::default()), clock);
             return;
         };
-        self.view.observed.recent_deletes = self.log.as_ref().map(|log| pass::recent(log, clock)).unwrap_or_default();
+        self.view.observed.recent_deletes = self.log.as_ref().map(|log| log.recent(clock)).unwrap_or_default();
         let mut settings = self.settings.clone();
         if env.has(Bug::IgnoresDelay) {
             settings.delete_delay = SignedDuration::ZERO;
@@ -237,7 +241,7 @@ impl Daemon {
         plan.refusals.iter().for_each(|_| env.counts.effect("refusal"));
         let identity = self.identity();
         env.note(|| format!("{identity} plans {} steps, {} refusals", plan.steps.len(), plan.refusals.len()));
-        self.run = Some(pass::Run::new(plan, &self.view.observed, withheld, self.log.is_some(), self.last.as_ref()));
+        self.run = Some(pass::Run::new(plan, &self.view.observed, withheld, self.log.clone(), self.last.as_ref()));
         self.advance(env);
     }
 
@@ -251,9 +255,6 @@ impl Daemon {
             run.settle_until = Some(env.time + OWN_WRITES_TIME_MAX);
         }
         for send in sends {
-            if let (call::Call::WriteLog { now, count }, Some(log)) = (&send.call, &mut self.log) {
-                *log.entry(*now).or_default() += count;
-            }
             self.send(env, send);
         }
         if done {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast::model::acknowledge::Digest;
 use holdfast::model::applied::{Applied, FailureClass, StepResult};
+use holdfast::model::delete_log::DeleteLog;
 use holdfast::model::keys;
 use holdfast::model::object::ObjectKey;
 use holdfast::model::observed::Observed;
 use holdfast::model::plan::{Action, Group, Plan, Step};
 use holdfast::model::withheld::Withheld;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::call::{Call, Reply};
@@ -18,7 +19,6 @@ use crate::env::Env;
 
 const GROUPS_AT_ONCE: usize = 8;
 const THROTTLED_MAX: u32 = 3;
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// The lane of the request that writes the deletes down.
 pub(crate) const LOG_LANE: usize = usize::MAX;
 
@@ -39,6 +39,7 @@ pub(crate) struct Run {
     proven: BTreeSet<usize>,
     pub left_out: Withheld,
     recorded: bool,
+    log: Option<DeleteLog>,
     log_written: bool,
     acknowledged: BTreeSet<usize>,
     pub settle_until: Option<Timestamp>,
@@ -70,10 +71,10 @@ impl Run {
         mut plan: Plan,
         observed: &Observed,
         withheld: &BTreeSet<Group>,
-        log_known: bool,
+        log: Option<DeleteLog>,
         last: Option<&Outcome>,
     ) -> Self {
-        let waits = |step: &Step| withheld.contains(&step.group) || (!log_known && is_delete(step));
+        let waits = |step: &Step| withheld.contains(&step.group) || (log.is_none() && is_delete(step));
         let left_out = Withheld::take(&mut plan, waits, last.map(|last| (&last.applied, &last.withheld)));
         let known =
             |step: &Step| Some((step.object.clone(), observed.objects.get(&step.object)?.resource_version.clone()));
@@ -89,6 +90,7 @@ impl Run {
             proven: BTreeSet::new(),
             left_out,
             recorded: false,
+            log: log.map(|log| log.noted(plan.now, &plan.steps.iter().filter_map(deleted).collect())),
             log_written: false,
             acknowledged: acknowledged(&plan),
             settle_until: None,
@@ -98,12 +100,10 @@ impl Run {
 
     /// The requests that may be sent now; empty and [`Run::is_done`] when there are no more.
     pub(crate) fn next(&mut self, env: &Env, may_write: bool) -> Vec<Send> {
-        let deletes = self.plan.steps.iter().filter(|step| is_delete(step)).count();
-        if deletes > 0 && !self.recorded && !env.has(Bug::ForgetsDeletes) {
+        if self.plan.steps.iter().any(is_delete) && !self.recorded && !env.has(Bug::ForgetsDeletes) {
             self.recorded = true;
-            if may_write {
-                let count = u32::try_from(deletes).unwrap_or(u32::MAX);
-                return vec![Send { lane: LOG_LANE, call: Call::WriteLog { now: self.plan.now, count } }];
+            if let Some(log) = self.log.clone().filter(|_| may_write) {
+                return vec![Send { lane: LOG_LANE, call: Call::WriteLog(log) }];
             }
         }
         let mut sends = Vec::new();
@@ -254,6 +254,11 @@ impl Run {
         self.results.insert(index, result);
     }
 
+    /// The log of deletes once the server has it.
+    pub(crate) fn written(&self) -> Option<&DeleteLog> {
+        self.log.as_ref().filter(|_| self.log_written)
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.results.len() == self.plan.steps.len()
     }
@@ -294,7 +299,14 @@ impl Run {
 }
 
 fn is_delete(step: &Step) -> bool {
-    matches!(step.action, Action::Delete { .. })
+    deleted(step).is_some()
+}
+
+fn deleted(step: &Step) -> Option<&str> {
+    match &step.action {
+        Action::Delete { uid, .. } => Some(uid),
+        Action::Create { .. } | Action::Update { .. } => None,
+    }
 }
 
 /// Deletes that a person's word covers.
@@ -319,11 +331,6 @@ fn nothing(manifest: &Value) -> Value {
         kept["namespace"] = namespace.clone();
     }
     json!({"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": kept})
-}
-
-/// Recent deletes as planning wants them.
-pub(crate) fn recent(log: &BTreeMap<Timestamp, u32>, now: Timestamp) -> Vec<Timestamp> {
-    log.range(now - HOUR..).flat_map(|(time, count)| std::iter::repeat_n(*time, *count as usize)).collect()
 }
 
 /// Whether a step only says that the cause of an object is missing.
