@@ -114,12 +114,27 @@ fn remember(shared: &Shared, outcome: Outcome) -> Passed {
     let changed = last.as_ref().is_none_or(|last| {
         !last.plan.says_the_same(&outcome.plan) || last.applied != outcome.applied || last.withheld != outcome.withheld
     });
-    let urgent = last.as_ref().is_some_and(|last| {
-        outcome.plan.refusals.len() > last.plan.refusals.len() || outcome.plan.held.len() > last.plan.held.len()
-    });
+    let urgent = last.as_ref().is_some_and(|last| !complaints(&outcome).is_subset(&complaints(last)));
     let wake_at = outcome.plan.wake_at;
     *last = Some(Arc::new(outcome));
     Passed { wake_at, failed, changed, urgent }
+}
+
+/// Everything that somebody has to look at: a new one is told at once. Without the messages, in which numbers and times
+/// may change while nothing else does.
+fn complaints(outcome: &Outcome) -> BTreeSet<String> {
+    let refused = outcome.plan.refusals.iter().map(|refusal| {
+        let target = refusal.target.as_ref().map(ToString::to_string).unwrap_or_default();
+        let object = refusal.object.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("{} {target} {object}", refusal.code.as_str())
+    });
+    let held = outcome.plan.held.iter().map(|held| format!("{} {}", held.code.as_str(), held.at));
+    let results = outcome.applied.results().iter().chain(outcome.withheld.results());
+    let failed = results.filter_map(|(key, result)| match result {
+        StepResult::Failed { .. } => Some(key.to_string()),
+        StepResult::Done | StepResult::Unchanged | StepResult::Unknown { .. } | StepResult::Skipped { .. } => None,
+    });
+    refused.chain(held).chain(failed).collect()
 }
 
 /// What Events would be about, found while the view of the cluster is at hand.
