@@ -52,6 +52,7 @@ codes! {
         InvalidResult => "the resolved object does not fit the schema",
         KindNotServed => "the cluster does not serve the kind",
         NamespaceMissing => "the namespace does not exist or is being deleted",
+        NamespaceMoved => "the blueprint would move objects that exist to another namespace",
         NoSchedule => "neither the blueprint nor the target gives a schedule",
         RetentionWeakened => "the change would keep fewer snapshots than now",
         TargetTaken => "another BackupConfiguration already backs the target up",

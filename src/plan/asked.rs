@@ -88,6 +88,9 @@ fn place<'a>(
         Some((configuration, repository)) => (Some(configuration), Some(repository)),
         None => (existing.configuration.clone(), existing.repository.clone()),
     };
+    if let Some(fault) = moved(blueprint, repository.as_ref(), configuration.as_ref(), &resolved) {
+        return Outcome::Refused(fault);
+    }
     let (repository, configuration) = names.pair(
         (repository, &resolved.repository_namespace),
         (configuration, &resolved.configuration_namespace),
@@ -113,6 +116,28 @@ fn place<'a>(
         existing,
         adopts,
     }))
+}
+
+/// An object cannot change its namespace, and a spec that was made for another one means something else where the object
+/// is: a reference without a namespace names a target, a claim or a Secret beside it.
+fn moved(
+    blueprint: &Blueprint,
+    repository: Option<&ObjectKey>,
+    configuration: Option<&ObjectKey>,
+    resolved: &resolve::Resolved,
+) -> Option<Fault> {
+    let repository = repository.map(|key| (key, &resolved.repository_namespace, "repoNamespace"));
+    let configuration = configuration.map(|key| (key, &resolved.configuration_namespace, "backupNamespace"));
+    let (key, namespace, field) =
+        [configuration, repository].into_iter().flatten().find(|(key, namespace, _)| key.namespace != **namespace)?;
+    let message = format!(
+        "blueprint {} would move {} {} to namespace {namespace}: set {field} back to {}, or remove that object by hand to have it made anew (the snapshots of a Repository stay if wipeOut is not set)",
+        blueprint.name,
+        key.kind.as_str(),
+        key.short(),
+        key.namespace
+    );
+    Some(Fault { at: blueprint.at.clone(), ..Fault::new(RefusalCode::NamespaceMoved, message) })
 }
 
 /// What the schema says against a resolved object; the blueprint's own text was judged when it was parsed.
@@ -154,14 +179,14 @@ fn rival(world: &World, target: &TargetKey, resolved: &resolve::Resolved) -> Riv
     };
     let spec = live.spec();
     let Some(repository) = repository_of(other, &spec) else { return taken(" without a Repository") };
-    let address = world
-        .live(&repository)
-        .and_then(|repository| Address::of(&repository.spec()["backend"], &other.namespace).ok());
+    let address =
+        world.live(&repository).and_then(|live| Address::of(&live.spec()["backend"], &repository.namespace).ok());
     let place = address.as_ref().map_or_else(|| "an unknown place".to_owned(), Address::to_string);
     if address.as_ref() != Some(&resolved.address) {
         return taken(&format!(" to {place}, not to {}", resolved.address));
     }
-    let same_namespace = other.namespace == resolved.configuration_namespace;
+    let same_namespace =
+        other.namespace == resolved.configuration_namespace && repository.namespace == resolved.repository_namespace;
     if same_namespace && (world.settings.adopt_stash || live.is_handed_over()) {
         return Rival::Adopt(other.clone(), repository);
     }
