@@ -149,7 +149,7 @@ impl Said {
 
     /// Whether to say it, which counts as said from here on.
     fn may(&mut self, now: Timestamp, key: &str) -> bool {
-        if self.times.get(key).is_some_and(|time| now.duration_since(*time) < SAID_FOR) {
+        if self.times.get(key).is_some_and(|time| is_fresh(*time, now)) {
             return false;
         }
         self.refill(now);
@@ -158,7 +158,7 @@ impl Said {
         }
         self.tokens -= 1;
         if self.times.len() >= SAID_MAX {
-            self.times.retain(|_, time| now.duration_since(*time) < SAID_FOR);
+            self.times.retain(|_, time| is_fresh(*time, now));
         }
         if self.times.len() >= SAID_MAX
             && let Some(oldest) = self.times.iter().min_by_key(|(_, time)| **time).map(|(key, _)| key.clone())
@@ -174,13 +174,20 @@ impl Said {
     }
 
     fn refill(&mut self, now: Timestamp) {
-        let since = *self.refilled.get_or_insert(now);
+        // A clock that was set back must not silence us until it has caught up.
+        let since = self.refilled.map_or(now, |since| since.min(now));
+        self.refilled = Some(since);
         let more = now.duration_since(since).as_millis() / REFILL.as_millis();
         if more > 0 {
             self.tokens = u32::try_from(more).unwrap_or(BURST).saturating_add(self.tokens).min(BURST);
             self.refilled = Some(now);
         }
     }
+}
+
+/// What was said in the future was said by a clock that was wrong.
+fn is_fresh(time: Timestamp, now: Timestamp) -> bool {
+    time <= now && now.duration_since(time) < SAID_FOR
 }
 
 #[cfg(test)]
@@ -214,6 +221,17 @@ mod tests {
             said.may(at(10), &format!("key {index}"));
         }
         assert_eq!(said.times.len(), SAID_MAX);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_silences_nothing() {
+        let mut said = Said::new();
+        let sent = (0..1000).filter(|index| said.may(at(86_400), &index.to_string())).count();
+        assert_eq!(sent, BURST as usize);
+        assert!(!said.may(at(0), "a"));
+        assert!(said.may(at(5), "a"));
+        assert!(!said.may(at(10), "a"));
+        assert!(said.may(at(10), "0"));
     }
 
     #[test]
