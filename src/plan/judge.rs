@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::compare::{Difference, difference, put};
 use super::world::World;
-use crate::model::address::Address;
+use crate::model::address::{self, Address};
 use crate::model::finding::RefusalCode;
 use crate::model::json::join;
 use crate::model::keys;
@@ -58,6 +58,10 @@ pub(super) fn judge(world: &World, key: &ObjectKey, mut manifest: Value, adopt: 
         let message = format!("the cluster does not serve {}, or could not list it", key.kind.as_str());
         return Verdict::Refused { code: RefusalCode::KindNotServed, message };
     }
+    if let Some(error) = no_place(key, &manifest) {
+        let message = format!("{} {}: {error}", key.kind.as_str(), key.short());
+        return Verdict::Refused { code: RefusalCode::InvalidResult, message };
+    }
     let Some(live) = world.live(key) else { return create(world, key, manifest) };
     let ours = live.is_ours();
     if !ours && !adopt && !live.is_handed_over() {
@@ -102,6 +106,14 @@ pub(super) fn judge(world: &World, key: &ObjectKey, mut manifest: Value, adopt: 
     let change = difference(&manifest, live).unwrap_or(change);
     let danger = danger(key, &manifest, live);
     Verdict::Step { action: Action::Update { manifest, before: change.before, uid: live.uid.clone() }, why, danger }
+}
+
+/// Why nobody could find the snapshots of a Repository like this one.
+fn no_place(key: &ObjectKey, manifest: &Value) -> Option<address::Error> {
+    match key.kind {
+        Kind::Repository => Address::of(&manifest["spec"]["backend"], &key.namespace).err(),
+        Kind::Function | Kind::Task | Kind::BackupConfiguration | Kind::BackupBatch => None,
+    }
 }
 
 fn create(world: &World, key: &ObjectKey, manifest: Value) -> Verdict {
@@ -153,15 +165,21 @@ fn danger(key: &ObjectKey, manifest: &Value, live: &Live) -> Option<Danger> {
     let spec = live.spec();
     match key.kind {
         Kind::Repository => {
-            let from = Address::of(&spec["backend"], &key.namespace).ok()?;
-            let to = Address::of(&manifest["spec"]["backend"], &key.namespace).ok()?;
-            (from != to).then(|| Danger {
+            // A place that cannot be told may be any place.
+            let from = Address::of(&spec["backend"], &key.namespace);
+            let to = Address::of(&manifest["spec"]["backend"], &key.namespace);
+            if from.is_ok() && from == to {
+                return None;
+            }
+            let spoken = |place: Result<Address, _>| place.map_or("an unknown place".to_owned(), |at| at.to_string());
+            let (from, to) = (spoken(from), spoken(to));
+            Some(Danger {
                 code: RefusalCode::BackendMoved,
                 phrase: format!(
                     "Repository {} would move from {from} to {to}; the snapshots at {from} would be orphaned",
                     key.short()
                 ),
-                fact: format!("move {key} {} {from} {to}", live.uid),
+                fact: format!("move {key} {} {} {from} {to}", live.uid, live.generation.unwrap_or_default()),
             })
         }
         Kind::BackupConfiguration | Kind::BackupBatch => {
