@@ -1,26 +1,19 @@
-//! Objects of ours whose cause is gone: marked first, deleted after a delay, and never many at once without a word.
+//! Objects of ours whose cause is gone: marked first, and deleted after a delay as far as the guard lets them.
 
-use std::collections::BTreeSet;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::compare::put;
 use super::draft::Draft;
+use super::guard::{self, Leaving};
 use super::world::{Found, World};
 use crate::blueprint::request;
-use crate::model::acknowledge::Digest;
-use crate::model::finding::{ReasonCode, RefusalCode};
+use crate::model::finding::ReasonCode;
 use crate::model::json::{join, text};
 use crate::model::keys;
 use crate::model::object::{Kind, ObjectKey, TargetKey};
 use crate::model::observed::{Live, Watched};
-use crate::model::plan::{Action, Group, Protection, Reason, Refusal, Standing, Step};
-
-/// More deletes within an hour than this are a mistake more often than a wish.
-const DELETES_PER_HOUR_MAX: usize = 10;
-/// More than half of everything, from this many on, is a lost source more often than a wish.
-const DELETES_BULK_MIN: usize = 3;
+use crate::model::plan::{Action, Group, Protection, Reason, Standing, Step};
 
 /// Why an object of ours has no place any more.
 struct Cause {
@@ -31,16 +24,12 @@ struct Cause {
 }
 
 pub(super) fn plan(world: &World, draft: &mut Draft) {
-    let mut owned = 0;
-    let mut due = Vec::new();
+    let mut leaving = Leaving::default();
     for (key, live) in &world.observed.objects {
-        if key.kind == Kind::Repository || !live.is_ours() {
+        if key.kind == Kind::Repository || !live.is_ours() || live.deleting {
             continue;
         }
-        owned += 1;
-        if live.deleting {
-            continue;
-        }
+        leaving.owned += 1;
         if draft.stays.contains(key) {
             draft.steps.extend(unmark(world, key, live, draft));
             continue;
@@ -50,19 +39,21 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
             continue;
         };
         protect(key, live, Standing::Leaving, draft);
-        match missing_since(live, world.now) {
-            None => draft.steps.push(mark(world, key, live, cause)),
-            Some(since) => {
-                let end = since.saturating_add(world.settings.delete_delay).unwrap_or(Timestamp::MAX);
-                if end > world.now {
-                    draft.wake(end);
-                } else {
-                    due.push(delete(key, live, cause, since));
-                }
+        let since = missing_since(live, world.now);
+        let end = since.unwrap_or(world.now).saturating_add(world.settings.delete_delay).unwrap_or(Timestamp::MAX);
+        match since {
+            None => {
+                draft.steps.push(mark(world, key, live, cause));
+                leaving.pending.push(end);
             }
+            Some(_) if end > world.now => {
+                draft.wake(end);
+                leaving.pending.push(end);
+            }
+            Some(since) => leaving.due.push(delete(key, live, cause, since)),
         }
     }
-    guard(world, owned, due, draft);
+    guard::pass(world, leaving, draft);
 }
 
 /// `None` where it cannot be known that the cause is gone, and so the object stays.
@@ -220,63 +211,6 @@ fn manifest_in_force(key: &ObjectKey, live: &Live) -> Value {
         }
     }
     manifest
-}
-
-/// Lets the deletes through, or refuses all of them with one digest.
-fn guard(world: &World, owned: usize, due: Vec<Step>, draft: &mut Draft) {
-    if due.is_empty() {
-        return;
-    }
-    let hour_ago = world.now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
-    let recent = recent(world, &due, hour_ago);
-    let many = recent.len() + due.len() > DELETES_PER_HOUR_MAX;
-    let bulk = due.len() >= DELETES_BULK_MIN && due.len() * 2 > owned;
-    let digest = Digest::of(due.iter().map(|step| match &step.action {
-        Action::Delete { uid, .. } => format!("delete {} {uid}", step.object),
-        Action::Create { .. } | Action::Update { .. } => format!("{} {}", step.action.as_str(), step.object),
-    }));
-    if !(many || bulk) {
-        draft.steps.extend(due);
-        return;
-    }
-    if due.iter().all(|step| world.acknowledged(step.reason.target.as_ref(), digest.as_str())) {
-        draft.acknowledged.insert(digest);
-        draft.steps.extend(due);
-        return;
-    }
-    if many {
-        // The oldest delete of the hour leaves the count then.
-        if let Some(oldest) = recent.iter().min() {
-            draft.wake(oldest.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX));
-        }
-    }
-    let rule = if bulk {
-        format!("{} of {owned} objects would be deleted, more than half", due.len())
-    } else {
-        format!("{} to delete after {} within the last hour, more than {DELETES_PER_HOUR_MAX}", due.len(), recent.len())
-    };
-    for step in due {
-        draft.refusals.push(Refusal {
-            code: RefusalCode::TooManyDeletes,
-            message: format!("{}; {rule}", step.reason.message),
-            object: Some(step.object),
-            target: step.reason.target,
-            at: None,
-            acknowledge: Some(digest.clone()),
-        });
-    }
-}
-
-/// When objects were deleted. What is due again was not: it counts with the rest of what is due.
-fn recent(world: &World, due: &[Step], since: Timestamp) -> Vec<Timestamp> {
-    let uid = |step: &Step| match &step.action {
-        Action::Delete { uid, .. } => Some(uid.clone()),
-        Action::Create { .. } | Action::Update { .. } => None,
-    };
-    let again: BTreeSet<String> = due.iter().filter_map(uid).collect();
-    let deletes = world.observed.recent_deletes.iter().filter(|delete| delete.time > since);
-    let gone = deletes.filter(|delete| delete.uid.as_ref().is_none_or(|uid| !again.contains(uid)));
-    gone.map(|delete| delete.time).collect()
 }
 
 fn protect(key: &ObjectKey, live: &Live, standing: Standing, draft: &mut Draft) {

@@ -7,6 +7,7 @@ mod deletes;
 mod documents;
 mod draft;
 mod generated;
+mod guard;
 mod judge;
 mod naming;
 pub mod render;
