@@ -91,10 +91,11 @@ pub(super) fn judge(world: &World, key: &ObjectKey, mut manifest: Value, adopt: 
         let count = live.undone().filter(|(_, by)| by == manager).map_or(0, |(count, _)| count);
         if count >= UNDONE_MAX {
             let message = format!(
-                "{manager} has changed {} of {} {} again after it was set back {count} times: stop that manager, or change the document in Git",
+                "{manager} has changed {} of {} {} again after it was set back {count} times: stop that manager or agree with it in Git, then take the annotation {} off the object",
                 dotted(fields),
                 key.kind.as_str(),
-                key.short()
+                key.short(),
+                keys::UNDONE
             );
             return Verdict::Refused { code: RefusalCode::DriftContested, message };
         }
