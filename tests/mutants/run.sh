@@ -23,9 +23,13 @@ copy_tree() {
   local file
   (cd "$root" && git ls-files -z --cached --others --exclude-standard) >"$work/files"
   while IFS= read -r -d '' file; do
+    mkdir -p "$(dirname "$tree/$file")"
+    if [ -L "$root/$file" ]; then   # a golden plan has one, and it must stay one
+      ln -sfn "$(readlink "$root/$file")" "$tree/$file"
+      continue
+    fi
     [ -e "$root/$file" ] || continue
     cmp -s "$root/$file" "$tree/$file" && continue
-    mkdir -p "$(dirname "$tree/$file")"
     cp "$root/$file" "$tree/$file"
   done <"$work/files"
   (cd "$tree" && find . -type f -print0) | while IFS= read -r -d '' file; do
