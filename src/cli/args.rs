@@ -120,7 +120,11 @@ pub struct PlanningArgs {
 
 impl PlanningArgs {
     pub(super) fn settings(&self) -> plan::Settings {
-        plan::Settings { delete_delay: self.delete_delay, adopt_stash: self.adopt == Some(Adopt::Stash) }
+        plan::Settings {
+            delete_delay: self.delete_delay,
+            adopt_stash: self.adopt == Some(Adopt::Stash),
+            cluster_name: self.cluster_name.clone().unwrap_or_default(),
+        }
     }
 }
 
@@ -145,6 +149,15 @@ pub struct CheckArgs {
     /// Also plan against this cluster file, and report what would be refused.
     #[arg(long, value_name = "FILE")]
     pub cluster: Option<PathBuf>,
+    /// Also report what policies want protected and is not, or not enough.
+    #[arg(long, requires = "cluster")]
+    pub coverage: bool,
+    /// Name of the cluster, for policies that read it.
+    #[arg(long, env = "HOLDFAST_CLUSTER_NAME", value_name = "NAME", value_parser = cluster_name)]
+    pub cluster_name: Option<String>,
+    /// Check for this moment (RFC 3339) instead of now.
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<Timestamp>,
     #[arg(long, short, value_enum, default_value_t = CheckOutput::Text)]
     pub output: CheckOutput,
 }

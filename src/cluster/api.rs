@@ -11,7 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, Config};
 
-use super::item::{Item, Part};
+use super::item::{Extent, Item};
 use crate::install::verbs::{Verb, allows};
 use crate::model::object::{Kind, ObjectKey};
 use crate::model::observed::Watched;
@@ -88,7 +88,7 @@ impl Handles {
     }
 
     /// All objects of a collection, in all namespaces.
-    pub(super) fn collection<P: Part>(&self, watched: Watched) -> Api<Item<P>> {
+    pub(super) fn collection<P: Extent>(&self, watched: Watched) -> Api<Item<P>> {
         Api::all_with(self.client.clone(), &resource_of(watched))
     }
 

@@ -8,39 +8,47 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::{ApiResource, DynamicResourceScope};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::model::json::text;
+use crate::model::observed::Part;
 
-/// How much of an object is asked for.
-pub(super) trait Part: Clone + fmt::Debug + Send + Sync + 'static {
-    const METADATA_ONLY: bool;
+/// How much of an object is asked for and kept.
+pub(super) trait Extent: Clone + fmt::Debug + Send + Sync + 'static {
+    const PART: Part;
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whole;
 
 #[derive(Clone, Copy, Debug)]
+pub(super) struct Volumes;
+
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MetadataOnly;
 
-impl Part for Whole {
-    const METADATA_ONLY: bool = false;
+impl Extent for Whole {
+    const PART: Part = Part::Whole;
 }
 
-impl Part for MetadataOnly {
-    const METADATA_ONLY: bool = true;
+impl Extent for Volumes {
+    const PART: Part = Part::Volumes;
+}
+
+impl Extent for MetadataOnly {
+    const PART: Part = Part::Metadata;
 }
 
 /// Untyped on purpose: an object that breaks its own schema must not end the watch of all others.
 #[derive(Clone, Debug)]
-pub(super) struct Item<P: Part> {
+pub(super) struct Item<P: Extent> {
     /// Name, namespace and resource version only: all that the watch itself needs.
     meta: ObjectMeta,
     value: Value,
     part: PhantomData<P>,
 }
 
-impl<P: Part> Item<P> {
+impl<P: Extent> Item<P> {
     /// The object, with the type that list items do not carry.
     pub(super) fn into_value(self, api_version: &str, kind: &str) -> Value {
         let mut value = self.value;
@@ -58,14 +66,18 @@ impl<P: Part> Item<P> {
     }
 }
 
-impl<'de, P: Part> Deserialize<'de> for Item<P> {
+impl<'de, P: Extent> Deserialize<'de> for Item<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(deserializer)?;
         if let Some(fields) = value.as_object_mut() {
-            fields.remove("status");
+            trim_status(fields);
+            if P::PART == Part::Volumes {
+                let spec = fields.remove("spec").as_ref().map(volumes_of);
+                fields.extend(spec.map(|spec| ("spec".to_owned(), spec)));
+            }
         }
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            if P::METADATA_ONLY {
+            if P::PART != Part::Whole {
                 metadata.remove("managedFields");
             }
             if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
@@ -84,12 +96,39 @@ impl<'de, P: Part> Deserialize<'de> for Item<P> {
     }
 }
 
-impl<P: Part> Resource for Item<P> {
+/// All of the status that planning reads: when a Repository was last written.
+fn trim_status(fields: &mut Map<String, Value>) {
+    let status = fields.remove("status");
+    if let Some(time) = status.as_ref().and_then(|status| status.get("lastBackupTime")) {
+        fields.insert("status".to_owned(), json!({"lastBackupTime": time}));
+    }
+}
+
+/// Which claims the pods of a workload mount: the rest of it holds the environment of its containers, which may be secret.
+fn volumes_of(spec: &Value) -> Value {
+    let items = |pointer: &str| spec.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let claims: Vec<Value> = items("/template/spec/volumes")
+        .filter_map(|volume| {
+            let claim = volume.get("persistentVolumeClaim")?.get("claimName")?;
+            Some(json!({"name": volume.get("name")?, "persistentVolumeClaim": {"claimName": claim}}))
+        })
+        .collect();
+    let templates: Vec<Value> = items("/volumeClaimTemplates")
+        .filter_map(|claim| Some(json!({"metadata": {"name": claim.get("metadata")?.get("name")?}})))
+        .collect();
+    let mut trimmed = json!({"template": {"spec": {"volumes": claims}}});
+    if !templates.is_empty() {
+        trimmed["volumeClaimTemplates"] = templates.into();
+    }
+    trimmed
+}
+
+impl<P: Extent> Resource for Item<P> {
     type DynamicType = ApiResource;
     type Scope = DynamicResourceScope;
 
     fn metadata_api() -> bool {
-        P::METADATA_ONLY
+        P::PART == Part::Metadata
     }
 
     fn kind(resource: &ApiResource) -> Cow<'_, str> {
@@ -133,6 +172,15 @@ mod tests {
         for gone in ["status", "PASSWORD", "managedFields"] {
             assert!(!value.contains(gone), "{value}");
         }
+        let workload = r#"{"metadata":{"name":"db"},"spec":{"replicas":3,"volumeClaimTemplates":[{"metadata":{"name":"data"},"spec":{}}],
+            "template":{"spec":{"containers":[{"env":[{"name":"A","value":"PASSWORD"}]}],
+            "volumes":[{"name":"up","persistentVolumeClaim":{"claimName":"web","readOnly":true}},{"name":"tmp","emptyDir":{}}]}}}}"#;
+        let workload: Item<Volumes> = serde_json::from_str(workload).unwrap();
+        assert_eq!(
+            workload.into_value("apps/v1", "StatefulSet")["spec"],
+            json!({"volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+                "template": {"spec": {"volumes": [{"name": "up", "persistentVolumeClaim": {"claimName": "web"}}]}}})
+        );
         let whole: Item<Whole> = serde_json::from_str(text).unwrap();
         assert!(whole.into_value("v1", "X").to_string().contains("managedFields"));
         let nothing: Item<Whole> = serde_json::from_str("null").unwrap();

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::api::Handles;
 use super::error::{Failure, is_object_missing, status_of};
-use super::item::{Item, MetadataOnly, Part, Whole};
-use crate::model::observed::{Observed, Watched};
+use super::item::{Extent, Item, MetadataOnly, Volumes, Whole};
+use crate::model::observed::{Observed, Part, Watched};
 
 /// Objects of a page: as client-go has it; some megabytes with the largest objects of ours.
 pub(super) const PAGE_SIZE: u32 = 500;
@@ -55,7 +55,7 @@ pub async fn observe(handles: &Handles) -> Result<Observed, Failure> {
 }
 
 /// The same objects as one `v1 List` per collection, as `kubectl get -o yaml` prints them, without status and without
-/// what may hold secrets (workloads have no `spec`). The List of a collection that could not be read has
+/// what may hold secrets (of workloads, only which claims they mount). The List of a collection that could not be read has
 /// `metadata.continue`, which says that it is not complete.
 pub async fn dump(handles: &Handles, managed_fields: bool) -> Result<Vec<Value>, Failure> {
     let mut lists = Vec::new();
@@ -84,14 +84,14 @@ pub async fn dump(handles: &Handles, managed_fields: bool) -> Result<Vec<Value>,
 }
 
 async fn list(handles: &Handles, watched: Watched, each: impl FnMut(Listed)) -> Result<Result<(), Gap>, Failure> {
-    if watched.metadata_only() {
-        pages(&handles.collection::<MetadataOnly>(watched), watched, each).await
-    } else {
-        pages(&handles.collection::<Whole>(watched), watched, each).await
+    match watched.part() {
+        Part::Metadata => pages(&handles.collection::<MetadataOnly>(watched), watched, each).await,
+        Part::Volumes => pages(&handles.collection::<Volumes>(watched), watched, each).await,
+        Part::Whole => pages(&handles.collection::<Whole>(watched), watched, each).await,
     }
 }
 
-async fn pages<P: Part>(
+async fn pages<P: Extent>(
     api: &Api<Item<P>>,
     watched: Watched,
     mut each: impl FnMut(Listed),

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::api::Handles;
 use super::error::status_of;
-use super::item::{Item, MetadataOnly, Part, Whole};
+use super::item::{Extent, Item, MetadataOnly, Volumes, Whole};
 use super::observe::PAGE_SIZE;
 use super::patience::Patience;
 use crate::model::delete_log::RecentDelete;
-use crate::model::observed::{Observed, Watched};
+use crate::model::observed::{Observed, Part, Watched};
 
 /// How often a kind that is not served is asked for again. A CRD that comes later is rare, and each try is a request.
 const REFUSED_RETRY: Duration = Duration::from_secs(15);
@@ -51,11 +51,11 @@ impl Watches {
         });
         for watched in Watched::all() {
             let progress = Progress::new(watched, Arc::clone(&store), failing_max);
-            if watched.metadata_only() {
-                tasks.spawn(follow(handles.collection::<MetadataOnly>(watched), progress));
-            } else {
-                tasks.spawn(follow(handles.collection::<Whole>(watched), progress));
-            }
+            match watched.part() {
+                Part::Metadata => tasks.spawn(follow(handles.collection::<MetadataOnly>(watched), progress)),
+                Part::Volumes => tasks.spawn(follow(handles.collection::<Volumes>(watched), progress)),
+                Part::Whole => tasks.spawn(follow(handles.collection::<Whole>(watched), progress)),
+            };
         }
         Self { store, answered: receiver }
     }
@@ -103,7 +103,7 @@ impl Store {
 }
 
 /// One collection, for ever.
-async fn follow<P: Part>(api: Api<Item<P>>, mut progress: Progress) -> anyhow::Result<()> {
+async fn follow<P: Extent>(api: Api<Item<P>>, mut progress: Progress) -> anyhow::Result<()> {
     loop {
         let config = watcher::Config::default().page_size(PAGE_SIZE);
         let pause = progress.follow(watcher(api.clone(), config).boxed()).await;
@@ -143,7 +143,7 @@ impl Progress {
     }
 
     /// Takes in what a watcher brings until only a new one helps; gives the pause before that.
-    async fn follow<P: Part>(&mut self, mut events: impl Stream<Item = Brought<P>> + Unpin) -> Duration {
+    async fn follow<P: Extent>(&mut self, mut events: impl Stream<Item = Brought<P>> + Unpin) -> Duration {
         loop {
             let began = Instant::now();
             let error = match self.next(&mut events).await {
@@ -170,7 +170,7 @@ impl Progress {
     }
 
     /// A watch is quiet for as long as nothing happens, but a listing that brings nothing keeps everybody waiting.
-    async fn next<P: Part>(&mut self, events: &mut (impl Stream<Item = Brought<P>> + Unpin)) -> Option<Brought<P>> {
+    async fn next<P: Extent>(&mut self, events: &mut (impl Stream<Item = Brought<P>> + Unpin)) -> Option<Brought<P>> {
         if let Some(end) = self.patience.end().filter(|_| self.listing && !self.outdated) {
             if let Ok(event) = timeout_at(end, events.next()).await {
                 return event;
@@ -180,7 +180,7 @@ impl Progress {
         events.next().await
     }
 
-    async fn take<P: Part>(&mut self, event: Event<Item<P>>) {
+    async fn take<P: Extent>(&mut self, event: Event<Item<P>>) {
         let watched = self.watched;
         match event {
             Event::Init => {
@@ -215,7 +215,7 @@ impl Progress {
         }
     }
 
-    async fn upsert<P: Part>(&self, item: Item<P>) {
+    async fn upsert<P: Extent>(&self, item: Item<P>) {
         let object = item.into_value(self.watched.api_version(), self.watched.kind());
         self.store.change(|observed| observed.upsert(&object)).await;
     }

@@ -10,8 +10,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::model::applied::{Applied, StepResult};
-use crate::model::finding::RefusalCode;
-use crate::model::plan::{Action, Plan, count_refusals};
+use crate::model::finding::{CoverageCode, RefusalCode};
+use crate::model::plan::{self, Plan, count_refusals};
+use crate::model::policy::Action;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
@@ -22,6 +23,23 @@ struct Code {
 struct Outcome {
     action: String,
     result: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPolicy {
+    policy: String,
+    action: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Gap {
+    policy: String,
+    code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Counted {
+    policy: String,
 }
 
 type Number = Gauge<f64, AtomicU64>;
@@ -39,6 +57,9 @@ pub struct Metrics {
     held: Gauge,
     warnings: Gauge,
     refusals: Family<Code, Gauge>,
+    decisions: Family<ByPolicy, Gauge>,
+    to_protect: Family<Counted, Gauge>,
+    uncovered: Family<Gap, Gauge>,
     steps: Family<Outcome, Counter>,
     passes: Counter,
     pass_seconds: Number,
@@ -57,6 +78,9 @@ impl Default for Metrics {
             held: Gauge::default(),
             warnings: Gauge::default(),
             refusals: Family::default(),
+            decisions: Family::default(),
+            to_protect: Family::default(),
+            uncovered: Family::default(),
             steps: Family::default(),
             passes: Counter::default(),
             pass_seconds: Number::default(),
@@ -80,6 +104,9 @@ impl Metrics {
             held,
             warnings,
             refusals,
+            decisions,
+            to_protect,
+            uncovered,
             steps,
             passes,
             pass_seconds,
@@ -97,6 +124,13 @@ impl Metrics {
         registry.register("held_documents", "Documents and files in Git that are held back", held.clone());
         registry.register("warnings", "Warnings of the last plan", warnings.clone());
         registry.register("refusals", "Refusals of the last plan by code", refusals.clone());
+        registry.register("policy_decisions", "What the policies say, by policy and action", decisions.clone());
+        registry.register("coverage_targets", "Targets that a policy wants protected", to_protect.clone());
+        registry.register(
+            "uncovered_targets",
+            "Of those, what is not protected, by policy and code",
+            uncovered.clone(),
+        );
         registry.register("steps", "Steps that were tried, by action and result", steps.clone());
         registry.register("passes", "Passes of the loop", passes.clone());
         registry.register("pass_duration_seconds", "How long the last pass took", pass_seconds.clone());
@@ -144,6 +178,7 @@ impl Metrics {
             let label = Code { code: code.as_str().to_owned() };
             self.refusals.get_or_create(&label).set(count(refusals.get(code).copied().unwrap_or(0)));
         }
+        self.policies(plan);
         for (step, (_, result)) in plan.steps.iter().zip(applied.results()) {
             self.tried(&step.action, result);
         }
@@ -151,7 +186,30 @@ impl Metrics {
         self.pass_seconds.set(took.as_secs_f64());
     }
 
-    fn tried(&self, action: &Action, result: &StepResult) {
+    /// A policy that goes takes its series along.
+    fn policies(&self, plan: &Plan) {
+        self.decisions.clear();
+        let refused =
+            plan.refusals.iter().filter_map(|refusal| Some((refusal.policy.as_ref()?, refused_by(refusal.code)?)));
+        let warned = plan.warnings.iter().filter_map(|warning| Some((warning.policy.as_ref()?, Action::Warn)));
+        for (policy, action) in refused.chain(warned) {
+            let label = ByPolicy { policy: policy.clone(), action: action.as_str().to_owned() };
+            self.decisions.get_or_create(&label).inc();
+        }
+        self.to_protect.clear();
+        self.uncovered.clear();
+        for (policy, counted) in &plan.coverage {
+            let label = Counted { policy: policy.clone() };
+            self.to_protect.get_or_create(&label).set(i64::try_from(counted.targets).unwrap_or(i64::MAX));
+            for code in CoverageCode::ALL {
+                let label = Gap { policy: policy.clone(), code: code.as_str().to_owned() };
+                let count = plan.uncovered.iter().filter(|one| one.policy == *policy && one.code == *code).count();
+                self.uncovered.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    fn tried(&self, action: &plan::Action, result: &StepResult) {
         let outcome = Outcome { action: action.as_str().to_owned(), result: word(result).to_owned() };
         self.steps.get_or_create(&outcome).inc();
     }
@@ -165,7 +223,15 @@ impl Metrics {
     }
 }
 
-/// What `Action::as_str` says.
+/// Which action of a policy gives a refusal.
+fn refused_by(code: RefusalCode) -> Option<Action> {
+    [(RefusalCode::DeniedByPolicy, Action::Deny), (RefusalCode::NeedsReview, Action::Review)]
+        .into_iter()
+        .find(|(known, _)| *known == code)
+        .map(|(_, action)| action)
+}
+
+/// What `plan::Action::as_str` says.
 const ACTIONS: [&str; 3] = ["create", "update", "delete"];
 /// What `word` says.
 const RESULTS: [&str; 5] = ["done", "unchanged", "failed", "unknown", "skipped"];
@@ -202,9 +268,9 @@ mod tests {
         assert!(steps().contains(&r#"{action="create",result="failed"} 0"#.to_owned()), "{:?}", steps());
         let text = String::new;
         let actions = [
-            Action::Create { manifest: Value::Null },
-            Action::Update { manifest: Value::Null, before: Value::Null, uid: text() },
-            Action::Delete { uid: text(), resource_version: text() },
+            plan::Action::Create { manifest: Value::Null },
+            plan::Action::Update { manifest: Value::Null, before: Value::Null, uid: text() },
+            plan::Action::Delete { uid: text(), resource_version: text() },
         ];
         let results = [
             StepResult::Done,

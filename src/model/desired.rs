@@ -16,11 +16,15 @@ use super::object::ObjectKey;
 use super::observed::LiveBlueprint;
 use super::place::Place;
 use super::plan::Warning;
+use super::policy::{Case, Judged, Policy};
 use super::redact;
 use super::substitution;
 use super::tree::{DOCUMENTS_MAX, InputsHash, NoticeKind, Revision, Tree, mentions};
 use crate::cron::Schedule;
 use crate::yaml::{self, ErrorKind, Limits};
+
+/// Each policy may spend its budget in each pass, so their number is what bounds a pass.
+const POLICIES_MAX: usize = 200;
 
 /// Everything that one source asks for.
 #[derive(Clone, Debug)]
@@ -29,6 +33,9 @@ pub struct Desired {
     pub inputs: InputsHash,
     pub blueprints: BTreeMap<String, Blueprint>,
     pub documents: BTreeMap<ObjectKey, DesiredObject>,
+    pub policies: BTreeMap<String, Policy>,
+    pub cases: Vec<Case>,
+    pub requests: Vec<Request>,
     pub held: Vec<HeldSource>,
     pub warnings: Vec<Warning>,
     /// Digests that documents in Git acknowledge.
@@ -88,6 +95,14 @@ pub struct DesiredObject {
     pub manifest: Value,
 }
 
+/// A restore that Git asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub kind: Judged,
+    pub at: Place,
+    pub document: Value,
+}
+
 /// A file or document that is held back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HeldSource {
@@ -118,7 +133,7 @@ impl Desired {
         for (path, bytes) in tree.files() {
             parsing.file(path, bytes)?;
         }
-        let Parsing { first, blueprints, documents, mut held, mut warnings, acknowledged, counts, .. } = parsing;
+        let Parsing { first, blueprints, documents, policies, cases, requests, mut held, mut warnings, .. } = parsing;
         drop(first);
         for message in
             held.iter_mut().map(|held| &mut held.message).chain(warnings.iter_mut().map(|one| &mut one.message))
@@ -132,10 +147,13 @@ impl Desired {
             inputs: tree.inputs.clone(),
             blueprints,
             documents,
+            policies,
+            cases,
+            requests,
             held,
             warnings,
-            acknowledged,
-            counts,
+            acknowledged: parsing.acknowledged,
+            counts: parsing.counts,
         })
     }
 }
@@ -146,6 +164,9 @@ struct Parsing {
     first: BTreeMap<Described, Place>,
     blueprints: BTreeMap<String, Blueprint>,
     documents: BTreeMap<ObjectKey, DesiredObject>,
+    policies: BTreeMap<String, Policy>,
+    cases: Vec<Case>,
+    requests: Vec<Request>,
     held: Vec<HeldSource>,
     warnings: Vec<Warning>,
     acknowledged: BTreeSet<String>,
@@ -167,8 +188,7 @@ impl Parsing {
             return;
         }
         let message = format!("{path} is not read: {kind}");
-        let at = Some(Place::start_of(path));
-        self.warnings.push(Warning { code: WarningCode::IgnoredPath, at, object: None, message });
+        self.warnings.push(Warning::of_place(WarningCode::IgnoredPath, Place::start_of(path), message));
     }
 
     fn file(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
@@ -197,13 +217,13 @@ impl Parsing {
         let read = Reader { path, document, warnings: &mut self.warnings }.read();
         match read {
             Ok(Document::Ignored) => self.counts.ignored += 1,
-            Ok(Document::Policy { name }) => {
-                self.counts.policies += 1;
-                self.not_enforced(at, &format!("BackupPolicy {name}"));
-            }
-            Ok(Document::Request { name }) => {
+            Ok(Document::Policy(policy)) => self.policy(*policy),
+            Ok(Document::Case(case)) => self.cases.push(*case),
+            Ok(Document::Request { kind, name }) => {
                 self.counts.requests += 1;
-                self.not_enforced(at, &format!("restore request {name}"));
+                let message = format!("restore request {name} is read, but this version does not act on it yet");
+                self.warnings.push(Warning::of_place(WarningCode::NotEnforcedYet, at.clone(), message));
+                self.requests.push(Request { kind, at, document: document.value.clone() });
             }
             Ok(Document::Blueprint { name, spec, places, metadata }) => {
                 let described = Described::Blueprint(name.clone());
@@ -246,6 +266,7 @@ impl Parsing {
         let name = match described {
             Described::Blueprint(name) => format!("BackupBlueprint {name}"),
             Described::Object(key) => format!("{} {}", key.kind.as_str(), key.short()),
+            Described::Policy(name) => format!("BackupPolicy {name}"),
         };
         let message = |other: &Place| format!("{name} is described twice, here and at {other}: remove one");
         let (here, there) = (message(&first), message(at));
@@ -261,6 +282,7 @@ impl Parsing {
         match described {
             Described::Blueprint(name) => drop(self.blueprints.remove(name)),
             Described::Object(key) => drop(self.documents.remove(key)),
+            Described::Policy(name) => drop(self.policies.remove(name)),
         }
     }
 
@@ -269,9 +291,17 @@ impl Parsing {
         self.held.push(HeldSource { at, code, message, describes, mentions_policy });
     }
 
-    fn not_enforced(&mut self, at: Place, what: &str) {
-        let message = format!("{what} is read, but this version does not act on it yet");
-        self.warnings.push(Warning { code: WarningCode::NotEnforcedYet, at: Some(at), object: None, message });
+    fn policy(&mut self, policy: Policy) {
+        self.counts.policies += 1;
+        let described = Described::Policy(policy.name.clone());
+        if !self.is_first(&described, &policy.at) {
+            self.policies.remove(&policy.name);
+        } else if self.policies.len() == POLICIES_MAX {
+            let message = format!("a source has at most {POLICIES_MAX} policies: write one with more validations");
+            self.hold(policy.at, HeldCode::BadPolicy, message, Some(described));
+        } else {
+            self.policies.insert(policy.name.clone(), policy);
+        }
     }
 
     fn acknowledge(&mut self, metadata: &Value) {

@@ -12,6 +12,7 @@ use super::names::{is_label, is_subdomain};
 use super::object::{Kind, ObjectKey};
 use super::place::Place;
 use super::plan::Warning;
+use super::policy::{self, Case, Judged, Policy};
 use super::substitution;
 use crate::cron::Schedule;
 use crate::schema::{self, Crd, IssueKind, Scope};
@@ -30,10 +31,10 @@ pub(super) enum Document {
         manifest: Value,
         metadata: Value,
     },
-    Policy {
-        name: String,
-    },
+    Policy(Box<Policy>),
+    Case(Box<Case>),
     Request {
+        kind: Judged,
         name: String,
     },
     /// Of no kind that Git input has.
@@ -55,16 +56,28 @@ pub(super) struct Fault {
 pub enum Described {
     Blueprint(String),
     Object(ObjectKey),
+    Policy(String),
 }
 
 /// Complaints about one document; a file that is something else entirely has no use for more.
 const FAULTS_MAX: usize = 20;
-/// Kinds of our own group: they exist only in Git.
-const OWN_KINDS: [&str; 2] = ["BackupPolicy", "RestoreRequest"];
+/// Parts of a policy that are read, and acted on by later versions.
+const NOT_ENFORCED: [&str; 3] = ["/spec/coverage/drillWithin", "/spec/drill", "/spec/restore"];
 /// One-shot kinds of Stash: in Git they are requests, never declarative state.
 const ONE_SHOT_KINDS: [&str; 2] = ["RestoreSession", "RestoreBatch"];
 const OUR_GROUP: &str = "holdfast.dev/";
 const STASH_GROUP: &str = "stash.appscode.com/";
+
+/// What a field means that the schema lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// It is not sent; the rest is used.
+    WarnedOf,
+    /// The same, and values that are variables are judged once they are filled in.
+    WarnedOfInTemplate,
+    /// The document is not used.
+    Refused,
+}
 
 /// Reader of the documents of one file.
 pub(super) struct Reader<'a> {
@@ -93,9 +106,10 @@ impl Reader<'_> {
             Some(kind) => Some(Described::Object(ObjectKey::new(kind, &key.0, &key.1))),
             None => (!one_shot).then(|| Described::Blueprint(key.1.clone())),
         };
-        let pruned = self.schema(crd, kind == "BackupBlueprint").map_err(|fault| fault.about(described.clone()))?;
-        if one_shot {
-            return Ok(Document::Request { name: key.1 });
+        let unknown = if kind == "BackupBlueprint" { Unknown::WarnedOfInTemplate } else { Unknown::WarnedOf };
+        let pruned = self.schema(crd, unknown).map_err(|fault| fault.about(described.clone()))?;
+        if let Some(judged) = Judged::of(kind).filter(|_| one_shot) {
+            return Ok(Document::Request { kind: judged, name: key.1 });
         }
         self.contents(kind, key, &pruned).map_err(|fault| fault.about(described))
     }
@@ -128,18 +142,45 @@ impl Reader<'_> {
         Ok(Document::Object { key, manifest, metadata })
     }
 
+    /// Kinds of our own group, which exist only in Git. A misspelt field of theirs is no warning: a policy without its
+    /// validations would allow what it was written to forbid.
     fn own(&mut self, api_version: &str, kind: &str) -> Result<Document, Box<Fault>> {
-        if api_version != "holdfast.dev/v1alpha1" || !OWN_KINDS.contains(&kind) {
-            return Err(self.unknown_kind(api_version, kind));
+        let crd = schema::own().find(|crd| crd.kind == kind && api_version == "holdfast.dev/v1alpha1");
+        let crd = crd.ok_or_else(|| self.unknown_kind(api_version, kind))?;
+        let (_, name) = self.name(crd)?;
+        let described = (kind == "BackupPolicy").then(|| Described::Policy(name.clone()));
+        self.schema(crd, Unknown::Refused).map_err(|fault| fault.about(described.clone()))?;
+        match Judged::of(kind) {
+            Some(kind) => Ok(Document::Request { kind, name }),
+            None if kind == "PolicyCase" => {
+                let at = Place::new(self.path, self.document.start);
+                Ok(Document::Case(Box::new(Case::read(&name, at, &self.document.value))))
+            }
+            None => self.policy(&name).map_err(|fault| fault.about(described)),
         }
-        let name = text(self.document.value.get("metadata").unwrap_or(&Value::Null), "name").unwrap_or_default();
-        if name.is_empty() {
-            return Err(self.lack(HeldCode::MissingName, "/metadata", "metadata.name is required".to_owned()));
+    }
+
+    fn policy(&mut self, name: &str) -> Result<Document, Box<Fault>> {
+        for pointer in NOT_ENFORCED {
+            if self.document.value.pointer(pointer).is_some() {
+                let field = pointer.trim_start_matches('/').replace('/', ".");
+                let message =
+                    format!("{field} of BackupPolicy {name} is read, but this version does not act on it yet");
+                self.warnings.push(Warning::of_place(WarningCode::NotEnforcedYet, self.place(pointer), message));
+            }
         }
-        Ok(match kind {
-            "BackupPolicy" => Document::Policy { name: name.to_owned() },
-            _ => Document::Request { name: name.to_owned() },
-        })
+        let complaints = match policy::read(name, self.path, self.document) {
+            Ok(policy) => return Ok(Document::Policy(Box::new(policy))),
+            Err(complaints) => complaints,
+        };
+        let fault = |complaint: policy::Complaint| {
+            let at = Place::new(self.path, self.document.value_position(&complaint.pointer));
+            (at, format!("BackupPolicy {name}: {}", complaint.message))
+        };
+        let mut faults = complaints.into_iter().take(FAULTS_MAX).map(fault);
+        let (at, message) =
+            faults.next().unwrap_or_else(|| (self.place(""), format!("BackupPolicy {name} is not sound")));
+        Err(Box::new(Fault { code: HeldCode::BadPolicy, at, message, names: None, more: faults.collect() }))
     }
 
     /// Namespace (empty for cluster-scoped kinds) and name.
@@ -178,27 +219,25 @@ impl Reader<'_> {
     }
 
     /// Judges by the shipped schema; unknown fields become warnings and are left out of what is returned.
-    fn schema(&mut self, crd: &Crd, template: bool) -> Result<Value, Box<Fault>> {
+    fn schema(&mut self, crd: &Crd, unknown_fields: Unknown) -> Result<Value, Box<Fault>> {
         let value = &self.document.value;
         let mut unknown = false;
         let mut faults = Vec::new();
         for issue in crd.check(value) {
-            let filled_later = template
+            let filled_later = unknown_fields == Unknown::WarnedOfInTemplate
                 && matches!(issue.kind, IssueKind::Format | IssueKind::OutOfRange | IssueKind::NotInEnum)
                 && value.pointer(&issue.pointer).and_then(Value::as_str).is_some_and(substitution::is_template);
             if filled_later {
                 continue;
             }
             match issue.kind {
+                IssueKind::UnknownField if unknown_fields == Unknown::Refused => {
+                    faults.push(self.lack(HeldCode::Schema, &issue.pointer, issue.message));
+                }
                 IssueKind::UnknownField => {
                     unknown = true;
-                    let at = Some(self.place(&issue.pointer));
-                    self.warnings.push(Warning {
-                        code: WarningCode::UnknownField,
-                        at,
-                        object: None,
-                        message: issue.message,
-                    });
+                    let at = self.place(&issue.pointer);
+                    self.warnings.push(Warning::of_place(WarningCode::UnknownField, at, issue.message));
                 }
                 IssueKind::Required => faults.push(self.lack(HeldCode::Schema, &issue.pointer, issue.message)),
                 IssueKind::WrongType
@@ -287,16 +326,15 @@ impl Reader<'_> {
     }
 
     fn not_sent(&mut self, pointer: &str, field: &str) {
-        let at = Some(self.place(pointer));
         let message = format!("{field} is not for a document in Git to set: it is left out");
-        self.warnings.push(Warning { code: WarningCode::FieldNotSent, at, object: None, message });
+        self.warnings.push(Warning::of_place(WarningCode::FieldNotSent, self.place(pointer), message));
     }
 
     fn unknown_kind(&self, api_version: &str, kind: &str) -> Box<Fault> {
         let known = schema::all()
             .filter(|crd| crd.group == "stash.appscode.com")
             .map(|crd| (format!("{}/{}", crd.group, crd.version), crd.kind.to_string()))
-            .chain(OWN_KINDS.map(|kind| ("holdfast.dev/v1alpha1".to_owned(), kind.to_owned())));
+            .chain(schema::own().map(|crd| ("holdfast.dev/v1alpha1".to_owned(), crd.kind.to_owned())));
         let other_version = known.clone().find(|(version, known)| known == kind && version != api_version);
         let (pointer, message) = if let Some((version, _)) = other_version {
             ("/apiVersion", format!("{kind} has apiVersion {version}, not {api_version}"))

@@ -46,6 +46,7 @@ codes! {
         BlueprintInBothPlaces => "the same blueprint name is in Git and in the cluster",
         BlueprintMissing => "no blueprint of that name is in Git or in the cluster",
         BlueprintRenamed => "the target moved to another blueprint, which would orphan its snapshots",
+        DeniedByPolicy => "a policy forbids it",
         DriftContested => "another manager keeps changing what Holdfast sets",
         ForeignObject => "an object of that name exists and was not made by Holdfast",
         IncompleteAnnotations => "a workload must name its paths and its volume mounts",
@@ -53,6 +54,7 @@ codes! {
         KindNotServed => "the cluster does not serve the kind",
         NamespaceMissing => "the namespace does not exist or is being deleted",
         NamespaceMoved => "the blueprint would move objects that exist to another namespace",
+        NeedsReview => "a policy lets it through only after a review, which this version cannot take yet",
         NoSchedule => "neither the blueprint nor the target gives a schedule",
         RetentionWeakened => "the change would keep fewer snapshots than now",
         TargetTaken => "another BackupConfiguration already backs the target up",
@@ -66,6 +68,7 @@ codes! {
     HeldCode {
         Alias => "aliases, anchors and merge keys are not accepted",
         BadName => "a name is not one that Kubernetes accepts",
+        BadPolicy => "a policy cannot be used; while it is held, no restore starts and nothing is deleted",
         BadSchedule => "a schedule is not a cron expression",
         BadTemplate => "a variable expression is malformed",
         DuplicateKey => "a key occurs twice in a mapping",
@@ -87,7 +90,24 @@ codes! {
         FieldNotSent => "a field of the document is not for users to set and is not sent",
         IgnoredPath => "a path in the source is not read",
         NotEnforcedYet => "a document of a kind that this version reads but does not act on",
+        PolicyWarning => "a policy advises against it",
         RepositoryUnused => "no configuration uses the Repository any more; its data stays",
         UnknownField => "the schema lacks the field, so it is not sent",
+    }
+}
+
+codes! {
+    /// What is wrong with the protection of something that a policy wants protected.
+    CoverageCode {
+        OverRpo => "the last success is longer ago than the policy allows, or not known",
+        TooFewCopies => "fewer repositories at different places than the policy wants",
+        Unprotected => "no backup, or one that is paused or about to be removed",
+    }
+}
+
+codes! {
+    /// What `holdfast check` finds beside held documents, refusals, warnings and gaps in coverage.
+    CheckCode {
+        CaseFailed => "a policy does not say of a case what the case expects",
     }
 }

@@ -16,6 +16,7 @@ pub mod observed;
 pub mod owned_fields;
 pub mod place;
 pub mod plan;
+pub mod policy;
 pub mod redact;
 pub mod retention;
 pub mod substitution;

@@ -64,31 +64,67 @@ impl Watched {
         Self::all().find(|watched| watched.api_version() == api_version && watched.kind() == kind)
     }
 
-    /// Whether the metadata is all that planning reads, so that a watch need not carry the rest.
-    pub fn metadata_only(self) -> bool {
+    /// What planning reads of an object, so that a watch need not carry the rest.
+    pub fn part(self) -> Part {
         match self {
-            Watched::Namespace => true,
-            Watched::Target(kind) => kind != TargetKind::AppBinding,
-            Watched::Blueprint | Watched::Managed(_) => false,
+            Watched::Namespace | Watched::Target(TargetKind::PersistentVolumeClaim) => Part::Metadata,
+            Watched::Target(TargetKind::AppBinding) | Watched::Blueprint | Watched::Managed(_) => Part::Whole,
+            Watched::Target(
+                TargetKind::DaemonSet
+                | TargetKind::Deployment
+                | TargetKind::ReplicaSet
+                | TargetKind::ReplicationController
+                | TargetKind::StatefulSet,
+            ) => Part::Volumes,
         }
     }
 }
 
+/// How much of an object planning reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Metadata,
+    /// Metadata, and which claims a workload mounts.
+    Volumes,
+    Whole,
+}
+
 /// A namespace, as far as planning cares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {
     pub terminating: bool,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A volume of a workload that holds data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// The claim of that name.
+    Claim(String),
+    /// A claim for each pod.
+    Template,
 }
 
 /// A workload, claim or application that may carry our annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     pub uid: String,
+    pub labels: BTreeMap<String, String>,
     /// Only the keys that planning reads.
     pub annotations: BTreeMap<String, String>,
+    /// Volumes of a workload that are claims, by name; `None` where only its metadata is known.
+    pub volumes: Option<BTreeMap<String, Volume>>,
     /// `spec.type` and `spec.version` of an `AppBinding`.
     pub app_type: Option<String>,
     pub app_version: Option<String>,
+}
+
+impl Target {
+    /// A workload of which is known that it holds no data.
+    pub fn is_stateless(&self, kind: TargetKind) -> bool {
+        kind.is_workload() && self.volumes.as_ref().is_some_and(BTreeMap::is_empty)
+    }
 }
 
 /// An object of a kind that we write, as it is in the cluster.
@@ -105,6 +141,8 @@ pub struct Live {
     spec: Box<str>,
     /// `None` where a dump carries none.
     pub owned: Option<OwnedFields>,
+    /// Of a Repository: when the last backup that succeeded began.
+    pub last_success: Option<Timestamp>,
 }
 
 impl Live {
@@ -192,7 +230,8 @@ impl Observed {
                     self.cluster_uid = text(metadata, "uid").map(str::to_owned);
                 }
                 let terminating = metadata.get("deletionTimestamp").is_some();
-                changed(&mut self.namespaces, name.to_owned(), Namespace { terminating })
+                let (labels, annotations) = (strings(metadata, "labels"), annotations(metadata));
+                changed(&mut self.namespaces, name.to_owned(), Namespace { terminating, labels, annotations })
             }
             Watched::Blueprint => {
                 let spec = object.get("spec").cloned().unwrap_or_default();
@@ -207,7 +246,7 @@ impl Observed {
                 if kind.is_workload() && has_controller(metadata) {
                     return self.targets.remove(&key).is_some();
                 }
-                changed(&mut self.targets, key, target(metadata, object))
+                changed(&mut self.targets, key, target(kind, metadata, object))
             }
             Watched::Managed(kind) => {
                 changed(&mut self.objects, ObjectKey::new(kind, namespace, name), live(metadata, object))
@@ -273,7 +312,7 @@ fn changed<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: V) -> 
     true
 }
 
-fn target(metadata: &Value, object: &Value) -> Target {
+fn target(kind: TargetKind, metadata: &Value, object: &Value) -> Target {
     let mut annotations = strings(metadata, "annotations");
     annotations.retain(|key, _| {
         key.starts_with("stash.appscode.com/")
@@ -284,15 +323,16 @@ fn target(metadata: &Value, object: &Value) -> Target {
     let spec = object.get("spec").unwrap_or(&Value::Null);
     Target {
         uid: text(metadata, "uid").unwrap_or_default().to_owned(),
+        labels: strings(metadata, "labels"),
         annotations,
+        volumes: kind.is_workload().then(|| volumes(spec)).flatten(),
         app_type: text(spec, "type").map(str::to_owned),
         app_version: text(spec, "version").map(str::to_owned),
     }
 }
 
 fn live(metadata: &Value, object: &Value) -> Live {
-    let mut annotations = strings(metadata, "annotations");
-    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    let last_success = object.get("status").and_then(|status| text(status, "lastBackupTime"));
     Live {
         uid: text(metadata, "uid").unwrap_or_default().to_owned(),
         resource_version: text(metadata, "resourceVersion").unwrap_or_default().to_owned(),
@@ -300,10 +340,38 @@ fn live(metadata: &Value, object: &Value) -> Live {
         created: text(metadata, "creationTimestamp").and_then(|time| time.parse().ok()),
         deleting: metadata.get("deletionTimestamp").is_some(),
         labels: strings(metadata, "labels"),
-        annotations,
+        annotations: annotations(metadata),
         spec: object.get("spec").unwrap_or(&Value::Object(Map::new())).to_string().into_boxed_str(),
         owned: OwnedFields::parse(metadata.get("managedFields")),
+        last_success: last_success.and_then(|time| time.parse().ok()),
     }
+}
+
+/// The claims among the volumes of a pod template, and the templates of claims.
+fn volumes(spec: &Value) -> Option<BTreeMap<String, Volume>> {
+    let template = spec.get("template")?;
+    let items =
+        |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut volumes = BTreeMap::new();
+    for volume in items(template, "/spec/volumes") {
+        let claim = volume.get("persistentVolumeClaim").and_then(|claim| text(claim, "claimName"));
+        if let (Some(name), Some(claim)) = (text(&volume, "name"), claim) {
+            volumes.insert(name.to_owned(), Volume::Claim(claim.to_owned()));
+        }
+    }
+    for claim in items(spec, "/volumeClaimTemplates") {
+        if let Some(name) = claim.get("metadata").and_then(|metadata| text(metadata, "name")) {
+            volumes.insert(name.to_owned(), Volume::Template);
+        }
+    }
+    Some(volumes)
+}
+
+/// Without the copy of the whole object that `kubectl apply` leaves there.
+fn annotations(metadata: &Value) -> BTreeMap<String, String> {
+    let mut annotations = strings(metadata, "annotations");
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    annotations
 }
 
 fn strings(metadata: &Value, field: &str) -> BTreeMap<String, String> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::acknowledge::Digest;
 use super::applied::{Applied, StepResult};
-use super::finding::{HeldCode, ReasonCode, RefusalCode, WarningCode};
+use super::finding::{CoverageCode, HeldCode, ReasonCode, RefusalCode, WarningCode};
 use super::object::{ObjectKey, TargetKey};
 use super::place::Place;
 use super::tree::{InputsHash, Revision};
@@ -24,6 +24,10 @@ pub struct Plan {
     pub refusals: Vec<Refusal>,
     pub held: Vec<Held>,
     pub warnings: Vec<Warning>,
+    /// What policies want protected and is not, or not enough.
+    pub uncovered: Vec<Uncovered>,
+    /// What each policy with a coverage part counts.
+    pub coverage: BTreeMap<String, Counted>,
     /// Every backup that is in force or asked for, also those that need no step.
     pub protections: Vec<Protection>,
     /// Digests that let a dangerous step of this plan through.
@@ -44,6 +48,8 @@ impl Plan {
             refusals,
             held,
             warnings,
+            uncovered,
+            coverage,
             protections,
             acknowledged,
             wake_at: _,
@@ -55,6 +61,8 @@ impl Plan {
             && *refusals == other.refusals
             && *held == other.held
             && *warnings == other.warnings
+            && *uncovered == other.uncovered
+            && *coverage == other.coverage
             && *protections == other.protections
             && *acknowledged == other.acknowledged
     }
@@ -121,6 +129,8 @@ pub struct Refusal {
     pub code: RefusalCode,
     pub object: Option<ObjectKey>,
     pub target: Option<TargetKey>,
+    /// The policy that decided; then `at` is the place in it.
+    pub policy: Option<String>,
     pub at: Option<Place>,
     pub message: String,
     /// What a person writes into the annotation `holdfast.dev/acknowledge` to allow it.
@@ -139,9 +149,37 @@ pub struct Held {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Warning {
     pub code: WarningCode,
+    /// The policy that decided; then `at` is the place in it.
+    pub policy: Option<String>,
     pub at: Option<Place>,
     pub object: Option<ObjectKey>,
     pub message: String,
+}
+
+impl Warning {
+    /// About a place in Git.
+    pub(super) fn of_place(code: WarningCode, at: Place, message: String) -> Self {
+        Self { code, policy: None, at: Some(at), object: None, message }
+    }
+}
+
+/// Something that a policy wants protected and that is not, or not enough.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uncovered {
+    pub code: CoverageCode,
+    pub target: TargetKey,
+    pub policy: String,
+    pub at: Place,
+    pub message: String,
+}
+
+/// What one policy wants protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// All that is meant, but for what is exempt.
+    pub targets: usize,
+    pub exempt: usize,
+    pub uncovered: usize,
 }
 
 /// One backup of one target: by a blueprint, or by a configuration in Git.

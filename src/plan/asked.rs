@@ -2,6 +2,7 @@
 
 use super::judge::{Verdict, judge};
 use super::naming::Names;
+use super::policies;
 use super::wanted::{Wanted, manifests};
 use super::world::{Existing, Found, Identity, World, repository_of};
 use crate::blueprint::fault::Fault;
@@ -13,12 +14,16 @@ use crate::model::finding::RefusalCode;
 use crate::model::json::text;
 use crate::model::object::{ObjectKey, TargetKey};
 use crate::model::observed::Target;
+use crate::model::policy::Action;
+use crate::policy::Decision;
 use crate::schema;
 
 /// What a target asks for by one blueprint.
 pub(super) enum Outcome<'a> {
     Wanted(Box<Wanted<'a>>),
     Refused(Fault),
+    /// The policies refuse the blueprint itself.
+    Denied(&'a [Decision]),
     /// Nothing changes for want of knowledge; a fault only where something was asked for that does not exist yet.
     Held(Option<Fault>),
     /// What exists loses its cause.
@@ -53,6 +58,10 @@ pub(super) fn want<'a>(world: &'a World, identity: &Identity, target: &Target, n
             return refused(RefusalCode::BlueprintMissing, message);
         }
     };
+    let denied = world.blueprint_decisions.get(name);
+    if let Some(decisions) = denied.filter(|list| list.iter().any(|one| one.action != Action::Warn)) {
+        return Outcome::Denied(decisions);
+    }
     let request = match Request::parse(key, &target.annotations) {
         Ok(request) => request,
         Err(fault) => return Outcome::Refused(fault),
@@ -99,6 +108,8 @@ fn place<'a>(
     let (address, schedule) = (resolved.address.clone(), resolved.schedule.clone());
     let schedule_annotation = resolved.schedule_annotation;
     let [first, second] = manifests(&target, blueprint, resolved, &repository, &configuration);
+    let decide = |key, manifest| policies::of_object(world, key, manifest, Some(&target), Some(blueprint));
+    let decisions = [decide(&repository, &first), decide(&configuration, &second)];
     let verdict = |key: &ObjectKey, manifest| match misfit(key, &manifest, blueprint) {
         Some((code, message)) => Verdict::Refused { code, message },
         None => judge(world, key, manifest, adopts),
@@ -113,6 +124,7 @@ fn place<'a>(
         repository,
         configuration,
         verdicts,
+        decisions,
         existing,
         adopts,
     }))

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::draft::Draft;
 use super::judge::{Verdict, Why, dotted, judge};
+use super::policies::{self, About};
 use super::world::{World, repository_of, target_of};
 use crate::model::acknowledge::Digest;
 use crate::model::desired::{Described, DesiredObject};
@@ -29,6 +30,7 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
 
 fn one(world: &World, key: &ObjectKey, document: &DesiredObject, draft: &mut Draft) -> Standing {
     let refusal = |code, message, acknowledge| Refusal {
+        policy: None,
         code,
         object: Some(key.clone()),
         target: None,
@@ -36,6 +38,10 @@ fn one(world: &World, key: &ObjectKey, document: &DesiredObject, draft: &mut Dra
         message,
         acknowledge,
     };
+    let about = About { object: Some(key), ..About::default() };
+    if policies::put(policies::of_document(world, key, document), about, draft) {
+        return Standing::Refused;
+    }
     match judge(world, key, document.manifest.clone(), false) {
         Verdict::Unchanged | Verdict::Waiting => Standing::Wanted,
         Verdict::Refused { code, message } => {

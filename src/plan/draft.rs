@@ -9,7 +9,7 @@ use crate::model::acknowledge::Digest;
 use crate::model::desired::Described;
 use crate::model::keys;
 use crate::model::object::ObjectKey;
-use crate::model::plan::{Action, Held, Plan, Protection, Refusal, Step, Warning};
+use crate::model::plan::{Action, Counted, Held, Plan, Protection, Refusal, Step, Uncovered, Warning};
 use crate::model::redact;
 
 #[derive(Default)]
@@ -18,6 +18,8 @@ pub(super) struct Draft {
     pub refusals: Vec<Refusal>,
     pub warnings: Vec<Warning>,
     pub protections: Vec<Protection>,
+    pub uncovered: Vec<Uncovered>,
+    pub coverage: BTreeMap<String, Counted>,
     /// Objects that stay: wanted, refused or held. Only what is not here can be deleted.
     pub stays: BTreeSet<ObjectKey>,
     /// Digests of dangers that a person allowed.
@@ -45,6 +47,9 @@ impl Draft {
         for refusal in &mut self.refusals {
             refusal.message = redact::message(&refusal.message);
         }
+        for warning in &mut self.warnings {
+            warning.message = redact::message(&warning.message);
+        }
         self.refusals.sort();
         self.refusals.dedup();
         self.warnings.extend(world.desired.warnings.iter().cloned());
@@ -59,6 +64,8 @@ impl Draft {
             refusals: self.refusals,
             held: held(world),
             warnings: self.warnings,
+            uncovered: self.uncovered,
+            coverage: self.coverage,
             protections: self.protections,
             acknowledged: self.acknowledged.into_iter().collect(),
             wake_at: self.wake_at,
@@ -88,6 +95,8 @@ fn held(world: &World) -> Vec<Held> {
                 None => true,
                 Some(Described::Blueprint(name)) => *blueprint == Some(name.as_str()),
                 Some(Described::Object(described)) => described == *key,
+                // What a policy says is not known, so nothing that it forbids is known either.
+                Some(Described::Policy(_)) => false,
             });
             Held {
                 at: held.at.clone(),

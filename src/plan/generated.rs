@@ -5,6 +5,7 @@ use super::asked::{Outcome, want};
 use super::draft::Draft;
 use super::judge::{Danger, Verdict, Why, dotted};
 use super::naming::Names;
+use super::policies::{self, About};
 use super::standing::{keep_moved_from, protect, refuse_all, stay};
 use super::wanted::Wanted;
 use super::world::World;
@@ -18,18 +19,35 @@ use crate::model::plan::{Action, Group, Reason, Refusal, Standing, Step};
 pub(super) fn plan(world: &World, draft: &mut Draft) {
     let mut names = Names::new(world);
     let mut wanted = Vec::new();
+    for (name, decisions) in &world.blueprint_decisions {
+        let spoken = format!("BackupBlueprint {name}");
+        policies::put(decisions.clone(), About { spoken: Some(&spoken), ..About::default() }, draft);
+    }
     for (key, target) in &world.observed.targets {
+        let about = About { target: Some(key), ..About::default() };
+        let denied = policies::put(policies::of_target(world, key, target), about, draft);
         match request::blueprints(&target.annotations) {
             None => {}
             Some(Err(fault)) => refuse_all(world, key, &fault, draft),
             Some(Ok(blueprints)) => {
                 for name in blueprints {
                     let identity = (key.clone(), name.to_owned());
+                    if denied {
+                        keep_moved_from(world, key, draft);
+                        stay(world, &identity, Standing::Refused, None, draft);
+                        continue;
+                    }
                     match want(world, &identity, target, &mut names) {
                         Outcome::Wanted(one) => wanted.push(*one),
                         Outcome::Refused(fault) => {
                             keep_moved_from(world, key, draft);
                             stay(world, &identity, Standing::Refused, Some(fault), draft);
+                        }
+                        Outcome::Denied(decisions) => {
+                            let spoken = format!("BackupBlueprint {name}");
+                            policies::put(decisions.to_vec(), About { spoken: Some(&spoken), ..about }, draft);
+                            keep_moved_from(world, key, draft);
+                            stay(world, &identity, Standing::Refused, None, draft);
                         }
                         Outcome::Held(fault) => {
                             if fault.is_some() {
@@ -57,6 +75,7 @@ fn emit(world: &World, one: &Wanted, verdicts: [Verdict; 2], addresses: &Address
     let mut refuse = |fault: Fault, object: Option<&ObjectKey>, digest: Option<Digest>| {
         let at = fault.at.or_else(|| one.blueprint.at.clone());
         refusals.push(Refusal {
+            policy: None,
             code: fault.code,
             object: object.cloned(),
             target: Some(one.target.clone()),
@@ -89,6 +108,10 @@ fn emit(world: &World, one: &Wanted, verdicts: [Verdict; 2], addresses: &Address
                 steps.push(step(one, key, action, &why));
             }
         }
+    }
+    for (key, decisions) in [&one.repository, &one.configuration].into_iter().zip(&one.decisions) {
+        let about = About { object: Some(key), target: Some(&one.target), spoken: None };
+        refused |= policies::put(decisions.clone(), about, draft);
     }
     match accept(world, one, dangers, &mut refuse) {
         Accepted::Nothing => {}

@@ -53,6 +53,7 @@ pub(super) fn pass(world: &World, leaving: Leaving, draft: &mut Draft) {
     }
     for step in due {
         draft.refusals.push(Refusal {
+            policy: None,
             code: RefusalCode::TooManyDeletes,
             message: format!("{}; {rule}", step.reason.message),
             object: Some(step.object),

@@ -95,6 +95,7 @@ fn unresolved(target: &TargetKey, blueprint: Option<String>, standing: Standing)
 
 fn refuse(target: &TargetKey, fault: Fault, draft: &mut Draft) {
     draft.refusals.push(Refusal {
+        policy: None,
         code: fault.code,
         object: None,
         target: Some(target.clone()),

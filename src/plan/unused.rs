@@ -29,6 +29,7 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
         let message =
             format!("nothing uses Repository {} any more; its snapshots stay until a person removes them", key.short());
         draft.warnings.push(Warning {
+            policy: None,
             code: WarningCode::RepositoryUnused,
             at: None,
             object: Some(key.clone()),

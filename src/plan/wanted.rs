@@ -9,6 +9,7 @@ use crate::model::address::Address;
 use crate::model::desired::Blueprint;
 use crate::model::keys;
 use crate::model::object::{ObjectKey, TargetKey};
+use crate::policy::Decision;
 
 /// Without the specs: ten thousand of these are alive at once, and most objects are as they should be.
 pub(super) struct Wanted<'a> {
@@ -22,6 +23,8 @@ pub(super) struct Wanted<'a> {
     pub configuration: ObjectKey,
     /// Of the Repository and of the configuration, the order in which they are written.
     pub verdicts: [Verdict; 2],
+    /// What the policies say of both, in the same order.
+    pub decisions: [Vec<Decision>; 2],
     pub existing: Existing,
     /// A configuration that somebody else made for this target is taken over.
     pub adopts: bool,

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::Settings;
+use super::{Settings, policies};
 use crate::model::desired::{Blueprint, Described, Desired, HeldSource};
 use crate::model::json::text;
 use crate::model::keys;
 use crate::model::object::{Kind, ObjectKey, TargetKey, TargetKind};
 use crate::model::observed::{Live, Observed, Watched};
+use crate::policy::{Decision, Judge};
 
 /// A target and the blueprint that protects it: what a pair of generated objects stands for.
 pub(super) type Identity = (TargetKey, String);
@@ -32,6 +33,9 @@ pub(super) struct World<'a> {
     pub existing: BTreeMap<Identity, Existing>,
     /// Configurations that name a target and are not generated: in the cluster by others, or in Git.
     pub claims: BTreeMap<TargetKey, BTreeSet<ObjectKey>>,
+    pub judge: Judge<'a>,
+    /// What the policies say of the blueprints, by name, where they say something.
+    pub blueprint_decisions: BTreeMap<String, Vec<Decision>>,
 }
 
 /// What a blueprint name stands for.
@@ -62,9 +66,19 @@ impl<'a> World<'a> {
             cluster_blueprints,
             existing: BTreeMap::new(),
             claims: BTreeMap::new(),
+            judge: judge(desired, observed, settings, now),
+            blueprint_decisions: BTreeMap::new(),
         };
         world.index_objects();
+        world.judge_blueprints();
         world
+    }
+
+    fn judge_blueprints(&mut self) {
+        let in_cluster = self.cluster_blueprints.values().filter_map(|blueprint| blueprint.as_ref().ok());
+        let judged = self.desired.blueprints.values().chain(in_cluster);
+        let decided = judged.map(|blueprint| (blueprint.name.clone(), policies::of_blueprint(self, blueprint)));
+        self.blueprint_decisions = decided.filter(|(_, decisions)| !decisions.is_empty()).collect();
     }
 
     fn index_objects(&mut self) {
@@ -139,6 +153,17 @@ impl<'a> World<'a> {
             .is_some_and(|given| crate::model::acknowledge::given(given).any(|given| given == digest));
         on_target || self.desired.acknowledged.contains(digest)
     }
+}
+
+fn judge<'a>(desired: &'a Desired, observed: &Observed, settings: &Settings, now: Timestamp) -> Judge<'a> {
+    let mut cluster = Map::new();
+    if !settings.cluster_name.is_empty() {
+        cluster.insert("name".to_owned(), settings.cluster_name.clone().into());
+    }
+    if let Some(uid) = &observed.cluster_uid {
+        cluster.insert("uid".to_owned(), uid.clone().into());
+    }
+    Judge::new(desired.policies.values(), Value::Object(cluster), now)
 }
 
 /// The target that a BackupConfiguration names; its namespace defaults to the configuration's.

@@ -106,6 +106,7 @@ fn cluster(input: &Input, targets: &[(String, TargetFile)], known: Option<&Clust
         ("held", plan.held.len()),
         ("refused", plan.refusals.len()),
         ("warnings", plan.warnings.len()),
+        ("uncovered", plan.uncovered.len()),
     ];
     let mut acknowledged = known.map(|known| known.acknowledged.clone()).unwrap_or_default();
     for digest in &plan.acknowledged {

@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use crate::model::plan::{Held, Plan};
-use crate::plan::render::{HeldEntry, RefusalEntry, WarningEntry};
+use crate::plan::render::{HeldEntry, RefusalEntry, UncoveredEntry, WarningEntry};
 use crate::yaml;
 
 /// Entries of one list; more are counted, not shown.
 const ENTRIES_MAX: usize = 1000;
 /// What one list may fill, so that the file stays below 512 KiB whatever the lengths of messages and paths.
-const LIST_BYTES_MAX: usize = 160 << 10;
+const LIST_BYTES_MAX: usize = 120 << 10;
 /// Objects that one held entry names; `targets/` says of each that it is held.
 const KEEPS_MAX: usize = 100;
 
@@ -22,6 +22,8 @@ struct Findings<'a> {
     held: Vec<HeldEntry<'a>>,
     refusals: Vec<RefusalEntry<'a>>,
     warnings: Vec<WarningEntry<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uncovered: Vec<UncoveredEntry<'a>>,
     omitted: usize,
 }
 
@@ -30,6 +32,7 @@ pub(super) fn file(plan: &Plan) -> Vec<u8> {
     let held = shown(plan.held.iter().map(few), &mut omitted);
     let refusals = shown(plan.refusals.iter().map(RefusalEntry::from), &mut omitted);
     let warnings = shown(plan.warnings.iter().map(WarningEntry::from), &mut omitted);
+    let uncovered = shown(plan.uncovered.iter().map(UncoveredEntry::from), &mut omitted);
     let findings = Findings {
         api_version: "holdfast.dev/v1alpha1",
         kind: "Findings",
@@ -37,6 +40,7 @@ pub(super) fn file(plan: &Plan) -> Vec<u8> {
         held,
         refusals,
         warnings,
+        uncovered,
         omitted,
     };
     yaml::write(&findings).into_bytes()

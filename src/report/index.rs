@@ -1,5 +1,6 @@
 //! The READMEs: what a person sees first on the forge.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -56,13 +57,15 @@ pub(super) fn readme(cluster: &ClusterFile, plan: &Plan, rows: &[Row]) -> String
         .map_or("nothing yet".to_owned(), |applied| format!("[`{}`](cluster.yaml)", short(applied)));
     let _ = writeln!(
         out,
-        "Applied: {applied}. Findings: [{} held, {} refused, {} warning{}](findings.yaml).\n",
+        "Applied: {applied}. Findings: [{} held, {} refused, {} warning{}{}](findings.yaml).\n",
         plan.held.len(),
         plan.refusals.len(),
         plan.warnings.len(),
-        if plan.warnings.len() == 1 { "" } else { "s" }
+        if plan.warnings.len() == 1 { "" } else { "s" },
+        if plan.coverage.is_empty() { String::new() } else { format!(", {} uncovered", plan.uncovered.len()) }
     );
     needing(&mut out, rows);
+    uncovered(&mut out, plan);
     complaints(&mut out, plan);
     out.push_str("## All targets\n\n| namespace | targets | refused | waiting | paused |\n|---|---|---|---|---|\n");
     let mut omitted = 0;
@@ -140,23 +143,52 @@ fn needing(out: &mut String, rows: &[Row]) {
     table(out, lines);
 }
 
+/// What should be protected and is not, and how much each policy is about.
+fn uncovered(out: &mut String, plan: &Plan) {
+    if plan.coverage.is_empty() {
+        return;
+    }
+    out.push_str("## Coverage\n\n| policy | to protect | uncovered | exempt |\n|---|---|---|---|\n");
+    let lines = plan.coverage.iter().map(|(policy, counted)| {
+        format!("| {} | {} | {} | {} |\n", code(policy), counted.targets, counted.uncovered, counted.exempt)
+    });
+    table(out, lines);
+    if plan.uncovered.is_empty() {
+        return;
+    }
+    out.push_str("| target | code | why | policy |\n|---|---|---|---|\n");
+    let lines = plan.uncovered.iter().map(|one| {
+        let policy = format!("{} {}", one.policy, one.at);
+        let target =
+            format!("{}/{}.{}", one.target.namespace, one.target.kind.as_str().to_ascii_lowercase(), one.target.name);
+        format!("| {} | {} | {} | {} |\n", code(&target), one.code.as_str(), code(&one.message), code(&policy))
+    });
+    table(out, lines);
+}
+
 fn complaints(out: &mut String, plan: &Plan) {
     if plan.refusals.is_empty() && plan.held.is_empty() {
         return;
     }
     out.push_str("## Refused and held\n\n| where | code | what to do |\n|---|---|---|\n");
-    let held = plan.held.iter().map(|held| (held.at.to_string(), held.code.as_str(), &held.message));
+    let held =
+        plan.held.iter().map(|held| (held.at.to_string(), held.code.as_str(), Cow::Borrowed(held.message.as_str())));
     let refused = plan.refusals.iter().map(|refusal| {
         let about = refusal
             .object
             .as_ref()
             .map(|key| format!("{} {}", key.kind.as_str(), key.short()))
             .or_else(|| refusal.target.as_ref().map(crate::model::object::TargetKey::spoken));
-        (about.unwrap_or_default(), refusal.code.as_str(), &refusal.message)
+        let about = about.or_else(|| refusal.at.as_ref().map(ToString::to_string));
+        let message = match &refusal.policy {
+            Some(policy) => Cow::Owned(format!("{} (policy {policy})", refusal.message)),
+            None => Cow::Borrowed(refusal.message.as_str()),
+        };
+        (about.unwrap_or_default(), refusal.code.as_str(), message)
     });
     let lines = held
         .chain(refused)
-        .map(|(place, reason, message)| format!("| {} | {reason} | {} |\n", code(&place), code(message)));
+        .map(|(place, reason, message)| format!("| {} | {reason} | {} |\n", code(&place), code(&message)));
     table(out, lines);
 }
 

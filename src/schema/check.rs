@@ -7,8 +7,8 @@ use serde_json::{Map, Number, Value};
 use super::at::{At, shown};
 use super::format;
 use super::node::{Field, Node, Shape, Text, Width, field};
-use super::suggest::nearest;
 use super::{Crd, Issue, IssueKind};
+use crate::suggest::nearest;
 
 /// Largest whole number that the server still takes as a float.
 const FLOAT_WHOLE_MAX: f64 = 9_007_199_254_740_991.0;

@@ -19,7 +19,6 @@ mod metadata;
 mod node;
 mod prune;
 mod shipped;
-mod suggest;
 
 use std::sync::OnceLock;
 
@@ -34,7 +33,7 @@ pub struct Crd {
     pub kind: &'static str,
     pub plural: &'static str,
     pub scope: Scope,
-    /// The definition as shipped: one YAML document.
+    /// The definition as shipped, or the bare schema of a kind that exists in Git only: one YAML document.
     pub yaml: &'static str,
     root: OnceLock<Node>,
 }
@@ -80,4 +79,9 @@ pub fn all() -> std::slice::Iter<'static, Crd> {
 pub fn shipped(api_version: &str, kind: &str) -> Option<&'static Crd> {
     let (group, version) = api_version.split_once('/')?;
     all().find(|crd| crd.kind == kind && crd.group == group && crd.version == version)
+}
+
+/// Kinds of our own group, which exist in Git only.
+pub fn own() -> std::slice::Iter<'static, Crd> {
+    shipped::OWN.iter()
 }

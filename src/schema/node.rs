@@ -78,6 +78,9 @@ impl Node {
                 resource(keywords)?,
                 &["type", "x-kubernetes-embedded-resource", "x-kubernetes-preserve-unknown-fields"],
             ),
+            Some("object") if keywords.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) => {
+                (Shape::Opaque, &["type", "x-kubernetes-preserve-unknown-fields"])
+            }
             Some("object") if keywords.contains_key("additionalProperties") => (
                 Shape::Map(Box::new(Node::compile(&keywords["additionalProperties"])?)),
                 &["type", "additionalProperties"],

@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use serde_json::Value;
+
 use super::metadata::with_envelope;
 use super::node::Node;
 use super::{Crd, Scope};
@@ -21,6 +23,27 @@ macro_rules! crd {
     };
 }
 
+macro_rules! own {
+    ($kind:literal, $plural:literal, $file:literal) => {
+        Crd {
+            group: "holdfast.dev",
+            version: "v1alpha1",
+            kind: $kind,
+            plural: $plural,
+            scope: Scope::Cluster,
+            yaml: include_str!(concat!("own/", $file, ".yaml")),
+            root: OnceLock::new(),
+        }
+    };
+}
+
+/// Kinds that exist in Git only; their texts are bare schemas.
+pub(super) static OWN: [Crd; 3] = [
+    own!("BackupPolicy", "backuppolicies", "backuppolicy"),
+    own!("PolicyCase", "policycases", "policycase"),
+    own!("RestoreRequest", "restorerequests", "restorerequest"),
+];
+
 pub(super) static CRDS: [Crd; 10] = [
     crd!("stash.appscode.com", "v1alpha1", "Repository", "repositories", Namespaced),
     crd!("stash.appscode.com", "v1beta1", "BackupBatch", "backupbatches", Namespaced),
@@ -38,16 +61,37 @@ impl Crd {
     /// The compiled schema.
     pub(super) fn root(&self) -> &Node {
         self.root
-            .get_or_init(|| self.compile().expect("a shipped definition compiles: it is part of the binary and tested"))
+            .get_or_init(|| self.compile().expect("a shipped schema compiles: it is part of the binary and tested"))
     }
 
     fn compile(&self) -> Result<Node, String> {
-        let documents = yaml::parse(self.yaml.as_bytes(), &Limits::default()).map_err(|error| error.message)?;
-        let schema = documents
-            .first()
-            .and_then(|document| document.value.pointer("/spec/versions/0/schema/openAPIV3Schema"))
-            .ok_or("no schema in it")?;
-        let root = Node::compile(schema)?;
+        let root = Node::compile(&self.open_api()?)?;
         Ok(with_envelope(root, &format!("{}/{}", self.group, self.version), self.kind))
     }
+
+    /// The schema as `OpenAPI` v3 has it, without what every object has.
+    pub fn open_api(&self) -> Result<Value, String> {
+        let documents = yaml::parse(self.yaml.as_bytes(), &Limits::default()).map_err(|error| error.message)?;
+        let document = documents.into_iter().next().ok_or("an empty definition")?.value;
+        let mut schema = match document.pointer("/spec/versions/0/schema/openAPIV3Schema") {
+            Some(schema) => schema.clone(),
+            None => document,
+        };
+        if self.kind == "RestoreRequest" {
+            extend_by_restore_session(&mut schema)?;
+        }
+        Ok(schema)
+    }
+}
+
+/// A request says of the restore what a RestoreSession says, but for the rules, which a session also takes beside its
+/// target, where they are deprecated.
+fn extend_by_restore_session(schema: &mut Value) -> Result<(), String> {
+    let session = CRDS.iter().find(|crd| crd.kind == "RestoreSession").ok_or("no RestoreSession")?.open_api()?;
+    let theirs = session.pointer("/properties/spec/properties").and_then(Value::as_object).ok_or("no spec in it")?;
+    let ours = schema.pointer_mut("/properties/spec/properties").and_then(Value::as_object_mut).ok_or("no spec")?;
+    for (name, field) in theirs.iter().filter(|(name, _)| name.as_str() != "rules") {
+        ours.entry(name).or_insert_with(|| field.clone());
+    }
+    Ok(())
 }

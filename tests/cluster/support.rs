@@ -166,6 +166,8 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         refusals: Vec::new(),
         held: Vec::new(),
         warnings: Vec::new(),
+        uncovered: Vec::new(),
+        coverage: std::collections::BTreeMap::new(),
         protections: Vec::new(),
         acknowledged: Vec::new(),
         wake_at: None,

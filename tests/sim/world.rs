@@ -35,7 +35,11 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>, traced: bool) -> Ended {
     let large = seed % 40 == 7;
     let actors = Actors::settle(&mut env, large);
     let delay = i64::try_from(env.rng.between(2, 10)).unwrap_or(10);
-    let settings = Settings { delete_delay: SignedDuration::from_mins(delay), adopt_stash: env.rng.chance(200) };
+    let settings = Settings {
+        delete_delay: SignedDuration::from_mins(delay),
+        adopt_stash: env.rng.chance(200),
+        ..Settings::default()
+    };
     env.faults = [30, 60, 100, 200][env.rng.below(4)];
     let daemons = (0..DAEMONS).map(|number| Daemon::new(number, 0, settings.clone(), &mut env)).collect();
     let mut world = World { env, daemons, actors, settings };

@@ -2,9 +2,11 @@
 
 use crate::cli::excerpt::Excerpts;
 use crate::model::desired::Desired;
-use crate::model::finding::WarningCode;
+use crate::model::finding::{CheckCode, RefusalCode, WarningCode};
 use crate::model::place::Place;
-use crate::model::plan::{Plan, Warning};
+use crate::model::plan::{Plan, Uncovered, Warning};
+use crate::model::policy::Action;
+use crate::policy::{Broken, Decision};
 
 /// Only errors make the command fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,17 +41,63 @@ pub(super) fn of_source(desired: &Desired, excerpts: &Excerpts) -> Vec<Finding> 
     findings
 }
 
-/// What would be refused in a cluster.
+/// A case of a policy that does not come out.
+pub(super) fn of_case(broken: Broken, excerpts: &Excerpts) -> Finding {
+    let code = CheckCode::CaseFailed;
+    Finding {
+        level: Level::Error,
+        code: code.as_str(),
+        meaning: code.meaning(),
+        excerpt: excerpts.show(&broken.at),
+        at: Some(broken.at),
+        message: broken.message,
+    }
+}
+
+/// What a policy says of a document, at the place of the document.
+pub(super) fn of_decision(at: Place, decision: &Decision, excerpts: &Excerpts) -> Finding {
+    let (code, meaning) = match decision.action {
+        Action::Deny => (RefusalCode::DeniedByPolicy.as_str(), RefusalCode::DeniedByPolicy.meaning()),
+        Action::Review => (RefusalCode::NeedsReview.as_str(), RefusalCode::NeedsReview.meaning()),
+        Action::Warn => (WarningCode::PolicyWarning.as_str(), WarningCode::PolicyWarning.meaning()),
+    };
+    Finding {
+        level: if decision.action == Action::Warn { Level::Note } else { Level::Error },
+        code,
+        meaning,
+        excerpt: excerpts.show(&at),
+        at: Some(at),
+        message: format!("{} (policy {}, {})", decision.message, decision.policy, decision.at),
+    }
+}
+
+/// What policies want protected and is not.
+pub(super) fn of_coverage(plan: &Plan, excerpts: &Excerpts) -> Vec<Finding> {
+    let finding = |one: &Uncovered| Finding {
+        level: Level::Error,
+        code: one.code.as_str(),
+        meaning: one.code.meaning(),
+        at: Some(one.at.clone()),
+        message: format!("{}: {} (policy {})", one.target.spoken(), one.message, one.policy),
+        excerpt: excerpts.show(&one.at),
+    };
+    plan.uncovered.iter().map(finding).collect()
+}
+
+/// What would be refused in a cluster, but for what policies say of documents, which is said at their places.
 pub(super) fn of_plan(plan: &Plan, excerpts: &Excerpts) -> Vec<Finding> {
     let refusal = |refusal: &crate::model::plan::Refusal| Finding {
         level: Level::Error,
         code: refusal.code.as_str(),
         meaning: refusal.code.meaning(),
         at: refusal.at.clone(),
-        message: refusal.message.clone(),
+        message: match (&refusal.policy, &refusal.target) {
+            (Some(policy), Some(target)) => format!("{}: {} (policy {policy})", target.spoken(), refusal.message),
+            (_, _) => refusal.message.clone(),
+        },
         excerpt: refusal.at.as_ref().and_then(|at| excerpts.show(at)),
     };
-    plan.refusals.iter().map(refusal).collect()
+    plan.refusals.iter().filter(|refusal| refusal.policy.is_none() || refusal.target.is_some()).map(refusal).collect()
 }
 
 fn of_warning(warning: &Warning, excerpts: &Excerpts) -> Finding {
@@ -57,7 +105,10 @@ fn of_warning(warning: &Warning, excerpts: &Excerpts) -> Finding {
         // In Git a field that is not sent is a mistake of its author; the daemon goes on without it.
         level: match warning.code {
             WarningCode::UnknownField | WarningCode::FieldNotSent => Level::Error,
-            WarningCode::IgnoredPath | WarningCode::NotEnforcedYet | WarningCode::RepositoryUnused => Level::Note,
+            WarningCode::IgnoredPath
+            | WarningCode::NotEnforcedYet
+            | WarningCode::PolicyWarning
+            | WarningCode::RepositoryUnused => Level::Note,
         },
         code: warning.code.as_str(),
         meaning: warning.code.meaning(),

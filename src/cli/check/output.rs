@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::Passed;
 use super::finding::{Finding, Level};
 use crate::model::place::Place;
 
-pub(super) fn text(findings: &[Finding]) -> String {
+pub(super) fn text(findings: &[Finding], passed: &Passed) -> String {
     let mut out = String::new();
     for finding in findings {
         let place = finding.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
@@ -16,6 +17,13 @@ pub(super) fn text(findings: &[Finding]) -> String {
         for line in finding.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
             let _ = writeln!(out, "  {line}");
         }
+    }
+    for (policy, counted) in &passed.coverage {
+        let covered = counted.targets - counted.uncovered;
+        let _ = writeln!(out, "policy {policy}: {covered} of {} covered, {} exempt", counted.targets, counted.exempt);
+    }
+    if passed.cases > 0 {
+        let _ = writeln!(out, "{} case{} passed", passed.cases, plural(passed.cases));
     }
     let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
     let notes = findings.len() - errors;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::text::unified;
 use crate::model::object::ObjectKey;
-use crate::model::plan::{Action, Held, Plan, Reason, Refusal, Step, Warning};
+use crate::model::plan::{Action, Held, Plan, Reason, Refusal, Step, Uncovered, Warning};
 use crate::model::redact;
 
 #[derive(Serialize)]
@@ -23,6 +23,8 @@ struct Document<'a> {
     refusals: Vec<RefusalEntry<'a>>,
     held: Vec<HeldEntry<'a>>,
     warnings: Vec<WarningEntry<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uncovered: Vec<UncoveredEntry<'a>>,
 }
 
 #[derive(Serialize)]
@@ -81,6 +83,8 @@ pub struct RefusalEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     message: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,9 +106,21 @@ pub struct HeldEntry<'a> {
 pub struct WarningEntry<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<String>,
+    message: Cow<'a, str>,
+}
+
+/// Entry of `uncovered`, here and in `findings.yaml`.
+#[derive(Serialize)]
+pub struct UncoveredEntry<'a> {
+    code: &'static str,
+    target: String,
+    policy: &'a str,
+    at: String,
     message: Cow<'a, str>,
 }
 
@@ -132,6 +148,7 @@ fn document<'a>(plan: &'a Plan, cluster: Option<&'a str>) -> Document<'a> {
         refusals: plan.refusals.iter().map(RefusalEntry::from).collect(),
         held: plan.held.iter().map(HeldEntry::from).collect(),
         warnings: plan.warnings.iter().map(WarningEntry::from).collect(),
+        uncovered: plan.uncovered.iter().map(UncoveredEntry::from).collect(),
     }
 }
 
@@ -176,6 +193,7 @@ impl<'a> From<&'a Refusal> for RefusalEntry<'a> {
             code: refusal.code.as_str(),
             object: refusal.object.as_ref().map(ToString::to_string),
             target: refusal.target.as_ref().map(ToString::to_string),
+            policy: refusal.policy.as_deref(),
             at: refusal.at.as_ref().map(ToString::to_string),
             message: redact::text(&refusal.message),
             acknowledge: refusal.acknowledge.as_ref().map(crate::model::acknowledge::Digest::as_str),
@@ -198,9 +216,22 @@ impl<'a> From<&'a Warning> for WarningEntry<'a> {
     fn from(warning: &'a Warning) -> Self {
         Self {
             code: warning.code.as_str(),
+            policy: warning.policy.as_deref(),
             at: warning.at.as_ref().map(ToString::to_string),
             object: warning.object.as_ref().map(ToString::to_string),
             message: redact::text(&warning.message),
+        }
+    }
+}
+
+impl<'a> From<&'a Uncovered> for UncoveredEntry<'a> {
+    fn from(uncovered: &'a Uncovered) -> Self {
+        Self {
+            code: uncovered.code.as_str(),
+            target: uncovered.target.to_string(),
+            policy: &uncovered.policy,
+            at: uncovered.at.to_string(),
+            message: redact::text(&uncovered.message),
         }
     }
 }

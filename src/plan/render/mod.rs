@@ -3,5 +3,5 @@
 mod document;
 mod text;
 
-pub use document::{HeldEntry, RefusalEntry, WarningEntry, json, yaml};
+pub use document::{HeldEntry, RefusalEntry, UncoveredEntry, WarningEntry, json, yaml};
 pub use text::{Palette, diff, summary, tally, unified};

@@ -74,9 +74,14 @@ pub fn diff(plan: &Plan, palette: Palette, excerpt: &dyn Fn(&crate::model::place
     }
     for warning in &plan.warnings {
         write_warning(&mut out, warning, palette);
-        let shown = warning.at.as_ref().and_then(excerpt).unwrap_or_default();
+        let shown = warning.at.as_ref().filter(|_| warning.policy.is_none()).and_then(excerpt).unwrap_or_default();
         indented(&mut out, &shown, str::to_owned);
         out.push('\n');
+    }
+    for uncovered in &plan.uncovered {
+        let code = palette.changed(&format!("? uncovered {}", uncovered.code.as_str()));
+        let _ = writeln!(out, "{code} {}", uncovered.target.spoken());
+        let _ = writeln!(out, "    {} (policy {}, {})\n", uncovered.message, uncovered.policy, uncovered.at);
     }
     if !plan.incomplete.is_empty() {
         let _ = writeln!(out, "Not listed, so nothing is deleted for want of them: {}\n", plan.incomplete.join(", "));
@@ -97,6 +102,11 @@ pub fn summary(plan: &Plan, palette: Palette) -> String {
     for held in &plan.held {
         let _ = writeln!(out, "{} {} {}: {}", palette.changed("held"), held.code.as_str(), held.at, held.message);
     }
+    for uncovered in &plan.uncovered {
+        let code = palette.changed("uncovered");
+        let _ =
+            writeln!(out, "{code} {} {}: {}", uncovered.code.as_str(), uncovered.target.spoken(), uncovered.message);
+    }
     out.push_str(&tally(plan));
     redact::text(&out).into_owned()
 }
@@ -111,7 +121,12 @@ pub fn tally(plan: &Plan) -> String {
     };
     let warnings = plan.warnings.len();
     let plural = if warnings == 1 { "" } else { "s" };
-    format!("{steps}; {} refused, {} held, {warnings} warning{plural}.\n", plan.refusals.len(), plan.held.len())
+    let uncovered = match plan.uncovered.len() {
+        0 => String::new(),
+        count => format!(", {count} uncovered"),
+    };
+    let (refused, held) = (plan.refusals.len(), plan.held.len());
+    format!("{steps}; {refused} refused, {held} held, {warnings} warning{plural}{uncovered}.\n")
 }
 
 fn headline(step: &Step, palette: Palette) -> String {
@@ -149,7 +164,11 @@ fn write_refusal(out: &mut String, refusal: &Refusal, palette: Palette) {
         .map(|key| format!("{} {}", key.kind.as_str(), key.short()))
         .or_else(|| refusal.target.as_ref().map(crate::model::object::TargetKey::spoken))
         .unwrap_or_default();
-    let place = refusal.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+    let place = match (&refusal.policy, &refusal.at) {
+        (Some(policy), Some(at)) => format!(" (policy {policy}, {at})"),
+        (_, Some(at)) => format!(" ({at})"),
+        (_, None) => String::new(),
+    };
     let _ = writeln!(out, "{} {about}{place}", palette.removed(&format!("! refused {}", refusal.code.as_str())));
     let _ = writeln!(out, "    {}", refusal.message);
     if let Some(digest) = &refusal.acknowledge {
@@ -170,7 +189,14 @@ fn write_held(out: &mut String, held: &Held, palette: Palette) {
 
 fn write_warning(out: &mut String, warning: &Warning, palette: Palette) {
     let object = || warning.object.as_ref().map(|key| format!("{} {}", key.kind.as_str(), key.short()));
-    let about = warning.at.as_ref().map(ToString::to_string).or_else(object).unwrap_or_default();
+    let at = || warning.at.as_ref().map(ToString::to_string);
+    let about = match &warning.policy {
+        Some(policy) => {
+            let place = format!("(policy {policy}, {})", at().unwrap_or_default());
+            object().map_or(place.clone(), |object| format!("{object} {place}"))
+        }
+        None => at().or_else(object).unwrap_or_default(),
+    };
     let _ = writeln!(out, "{} {about}", palette.changed(&format!("? warning {}", warning.code.as_str())));
     let _ = writeln!(out, "    {}", warning.message);
 }

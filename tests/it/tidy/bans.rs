@@ -49,12 +49,13 @@ const HOSTS: [&str; 9] = [
 
 /// Crates that one module hides from the rest, so that it can be replaced, limited or tested in one place.
 /// `cron` cannot be told from our own module of that name; it is not usable without `chrono`.
-const CONFINED: [(&str, &[&str]); 8] = [
+const CONFINED: [(&str, &[&str]); 9] = [
     ("axum::", &["daemon"]),
-    ("chrono::", &["cron"]),
+    ("chrono::", &["cron", "expression"]),
     ("clap::", &["cli", "telemetry"]),
     ("git2::", &["git"]),
     ("kube::", &["cluster"]),
+    ("kube_cel::", &["expression"]),
     ("notify::", &["daemon"]),
     ("prometheus_client::", &["metrics"]),
     ("yaml_rust2::", &["yaml"]),

@@ -6,7 +6,7 @@ const DISTANCE_MAX: usize = 2;
 const LENGTH_MAX: usize = 48;
 
 /// The nearest of the fields, ignoring case; the first in order among equals.
-pub(super) fn nearest<'f>(name: &str, fields: impl Iterator<Item = &'f str>) -> Option<&'f str> {
+pub fn nearest<'f>(name: &str, fields: impl Iterator<Item = &'f str>) -> Option<&'f str> {
     let wanted: Vec<char> = name.chars().take(LENGTH_MAX + 1).flat_map(char::to_lowercase).collect();
     if wanted.len() > LENGTH_MAX {
         return None;

@@ -1,0 +1,242 @@
+//! From text to an expression that names only what exists and stays within static limits.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube_cel::cel::IdedExpr;
+use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue};
+use kube_cel::cel::parser::Parser;
+
+use super::cost::qualified;
+use super::functions::{growth, names};
+use super::patterns;
+use crate::suggest::nearest;
+
+/// Bytes of one expression: a page of text. Longer rules are better split into variables.
+pub const LENGTH_MAX: usize = 2048;
+/// Comprehensions within each other: a list of lists is all that the objects have.
+pub const NESTING_MAX: usize = 2;
+/// Brackets within each other; the parser recurses over them.
+const BRACKETS_MAX: usize = 32;
+/// How deep an expression may be when parsed; the evaluator recurses over it.
+const DEPTH_MAX: usize = 200;
+/// What a path begins with that leads into what a policy defines itself.
+const OWN_VARIABLES: &str = "variables";
+
+/// An expression that can be evaluated.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    pub(super) parsed: Arc<IdedExpr>,
+    text: Arc<str>,
+    reads: BTreeSet<Vec<String>>,
+    variables: BTreeSet<String>,
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// Why a text is no expression: a sentence, which names the place in the text where it can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(pub String);
+
+impl Expression {
+    /// `known` are the names that the text may read; `variables` those that it may read as `variables.<name>`.
+    pub fn compile(text: &str, known: &[&str], variables: &BTreeSet<String>) -> Result<Self, Fault> {
+        if text.len() > LENGTH_MAX {
+            let message = format!("the expression has {} bytes, at most {LENGTH_MAX} are allowed", text.len());
+            return Err(Fault(format!("{message}: split it into variables")));
+        }
+        if let Some(depth) = brackets(text).filter(|depth| *depth > BRACKETS_MAX) {
+            return Err(Fault(format!("{depth} brackets within each other, at most {BRACKETS_MAX} are allowed")));
+        }
+        let parsed = Parser::new().enable_optional_syntax(true).parse(text).map_err(|errors| {
+            let first = errors.errors.first();
+            let place = first.map_or((1, 1), |error| error.pos);
+            let reason = first.map(|error| error.msg.lines().next().unwrap_or_default().to_owned());
+            Fault(format!("{} at {}:{} of the expression", spoken(reason.unwrap_or_default()), place.0, place.1))
+        })?;
+        let mut walk = Walk { known, declared: variables, local: Vec::new(), reads: BTreeSet::new() };
+        walk.expression(&parsed, 0, 0)?;
+        let own = |path: &Vec<String>| path.first().is_some_and(|first| first == OWN_VARIABLES);
+        let (variables, reads): (BTreeSet<_>, BTreeSet<_>) = walk.reads.into_iter().partition(own);
+        let variables = variables.into_iter().filter_map(|path| path.into_iter().nth(1)).collect();
+        Ok(Self { parsed: Arc::new(parsed), text: text.into(), reads, variables })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Paths into the given values that can decide the result; what lies beside them cannot.
+    pub fn reads(&self) -> impl Iterator<Item = &[String]> {
+        self.reads.iter().map(Vec::as_slice)
+    }
+
+    /// The `variables.<name>` that it reads.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(String::as_str)
+    }
+}
+
+/// The parser's words without its inner names.
+fn spoken(reason: String) -> String {
+    if reason.contains("ParseError") { "syntax error, or too deep".to_owned() } else { reason }
+}
+
+/// How deep brackets outside of text are.
+fn brackets(text: &str) -> Option<usize> {
+    let (mut depth, mut deepest, mut quote, mut escaped) = (0_usize, 0_usize, None, false);
+    for character in text.chars() {
+        match (quote, character) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), _) => quote = (open != character).then_some(open),
+            (None, '"' | '\'') => quote = Some(character),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    (deepest > 0).then_some(deepest)
+}
+
+struct Walk<'a> {
+    known: &'a [&'a str],
+    declared: &'a BTreeSet<String>,
+    /// Variables of the comprehensions around.
+    local: Vec<String>,
+    reads: BTreeSet<Vec<String>>,
+}
+
+impl Walk<'_> {
+    fn expression(&mut self, expression: &IdedExpr, depth: usize, nesting: usize) -> Result<(), Fault> {
+        if depth > DEPTH_MAX {
+            return Err(Fault(format!("the expression is more than {DEPTH_MAX} levels deep: split it into variables")));
+        }
+        if let Some(path) = path(expression) {
+            return self.read(path);
+        }
+        let depth = depth + 1;
+        match &expression.expr {
+            Expr::Unspecified => Err(Fault("the expression is empty".to_owned())),
+            Expr::Struct(message) => {
+                Err(Fault(format!("{} {{…}} makes a message, which has no use here", message.type_name)))
+            }
+            Expr::Literal(_) | Expr::Ident(_) => Ok(()),
+            Expr::Select(select) => self.expression(&select.operand, depth, nesting),
+            Expr::List(list) => list.elements.iter().try_for_each(|item| self.expression(item, depth, nesting)),
+            Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
+                EntryExpr::StructField(field) => self.expression(&field.value, depth, nesting),
+                EntryExpr::MapEntry(entry) => {
+                    self.expression(&entry.key, depth, nesting)?;
+                    self.expression(&entry.value, depth, nesting)
+                }
+            }),
+            Expr::Call(call) => self.call(call, depth, nesting),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension, depth, nesting),
+        }
+    }
+
+    fn call(&mut self, call: &CallExpr, depth: usize, nesting: usize) -> Result<(), Fault> {
+        let name = qualified(call);
+        if growth(&name).is_none() {
+            let meant = nearest(&name, names()).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
+            return Err(Fault(format!("there is no function {name}{meant}")));
+        }
+        if patterns::takes_pattern(&name) {
+            match call.args.last().map(|pattern| &pattern.expr) {
+                Some(Expr::Literal(LiteralValue::String(pattern))) => {
+                    patterns::check(pattern.inner()).map_err(Fault)?;
+                }
+                Some(_) | None => return Err(Fault(format!("the pattern of {name} must be written out as a text"))),
+            }
+        }
+        if let Some(target) = call.target.as_ref().filter(|_| name == call.func_name) {
+            self.expression(target, depth, nesting)?;
+        }
+        call.args.iter().try_for_each(|argument| self.expression(argument, depth, nesting))
+    }
+
+    fn comprehension(&mut self, comprehension: &ComprehensionExpr, depth: usize, nesting: usize) -> Result<(), Fault> {
+        if nesting == NESTING_MAX {
+            return Err(Fault(format!(
+                "more than {NESTING_MAX} of all, exists, exists_one, filter and map within each other"
+            )));
+        }
+        self.expression(&comprehension.iter_range, depth, nesting)?;
+        self.expression(&comprehension.accu_init, depth, nesting)?;
+        let outside = self.local.len();
+        self.local.extend([comprehension.iter_var.clone(), comprehension.accu_var.clone()]);
+        self.local.extend(comprehension.iter_var2.clone());
+        let inside = [&comprehension.loop_cond, &comprehension.loop_step, &comprehension.result];
+        inside.into_iter().try_for_each(|part| self.expression(part, depth, nesting + 1))?;
+        self.local.truncate(outside);
+        Ok(())
+    }
+
+    /// Notes a path, if what it begins with exists.
+    fn read(&mut self, path: Vec<String>) -> Result<(), Fault> {
+        let Some(root) = path.first() else { return Ok(()) };
+        if self.local.contains(root) {
+            return Ok(());
+        }
+        if root == OWN_VARIABLES {
+            return match path.get(1) {
+                None => Err(Fault(format!("{OWN_VARIABLES} is read as {OWN_VARIABLES}.<name>"))),
+                Some(name) if self.declared.contains(name) => {
+                    self.reads.insert(path);
+                    Ok(())
+                }
+                Some(name) => {
+                    let meant = nearest(name, self.declared.iter().map(String::as_str));
+                    let meant = meant.map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
+                    Err(Fault(format!("no variable {name} is defined before this{meant}")))
+                }
+            };
+        }
+        if !self.known.contains(&root.as_str()) {
+            let known = self.known.join(", ");
+            return Err(Fault(format!("there is no {root}; an expression can read {known} and {OWN_VARIABLES}")));
+        }
+        self.reads.insert(path);
+        Ok(())
+    }
+}
+
+/// `a.b["c"]` as `[a, b, c]`; `None` for what is more than that.
+fn path(expression: &IdedExpr) -> Option<Vec<String>> {
+    let mut steps = Vec::new();
+    let mut at = expression;
+    loop {
+        match &at.expr {
+            Expr::Ident(name) => {
+                steps.push(name.clone());
+                steps.reverse();
+                return Some(steps);
+            }
+            Expr::Select(select) => {
+                steps.push(select.field.clone());
+                at = &select.operand;
+            }
+            Expr::Call(call) => {
+                let ("_[_]" | "_[?_]" | "_?._", [operand, key]) = (call.func_name.as_str(), call.args.as_slice())
+                else {
+                    return None;
+                };
+                let Expr::Literal(LiteralValue::String(key)) = &key.expr else { return None };
+                steps.push(key.inner().to_owned());
+                at = operand;
+            }
+            Expr::Unspecified
+            | Expr::Comprehension(_)
+            | Expr::List(_)
+            | Expr::Literal(_)
+            | Expr::Map(_)
+            | Expr::Struct(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Expressions in CEL from untrusted text: what one may say is fixed when it is compiled, and what an evaluation may cost
+//! is known before it begins.
+//!
+//! The language is CEL as kube's own crates have it, with the functions of [`functions::FUNCTIONS`] only.
+
+mod compile;
+mod cost;
+mod evaluate;
+mod functions;
+mod patterns;
+mod value;
+mod weight;
+
+pub use compile::{Expression, Fault, LENGTH_MAX, NESTING_MAX};
+pub use cost::COST_MAX;
+pub use evaluate::{Engine, Failure, Scope};
+pub use functions::names as function_names;
+pub use kube_cel::cel::Value as Cel;
+pub use value::{Input, kind_of, text_of, truth_of};

@@ -1,0 +1,92 @@
+//! Values on their way into an evaluation and out of it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube_cel::cel::Value as Cel;
+use kube_cel::cel::objects::{Key, Map};
+use serde_json::Value;
+
+/// What an expression can be given.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'v> {
+    Json(&'v Value),
+    Time(Timestamp),
+}
+
+impl Input<'_> {
+    pub(super) fn to_cel(self) -> Cel {
+        match self {
+            Input::Json(value) => of_json(value),
+            Input::Time(time) => match chrono::DateTime::from_timestamp(time.as_second(), 0) {
+                Some(time) => Cel::Timestamp(time.fixed_offset()),
+                None => Cel::Null,
+            },
+        }
+    }
+}
+
+/// Whole numbers are signed, as in Kubernetes, so that they compare and add with literals.
+fn of_json(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(truth) => Cel::Bool(*truth),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => Cel::Int(whole),
+            None => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Cel::String(Arc::new(text.clone())),
+        Value::Array(items) => Cel::List(Arc::new(items.iter().map(of_json).collect())),
+        Value::Object(fields) => map(fields.iter().map(|(key, value)| (key.as_str(), of_json(value)))),
+    }
+}
+
+pub(super) fn map<'k>(entries: impl Iterator<Item = (&'k str, Cel)>) -> Cel {
+    let entries = entries.map(|(key, value)| (Key::String(Arc::new(key.to_owned())), value));
+    Cel::Map(Map { map: Arc::new(entries.collect()) })
+}
+
+/// As heavy as its JSON would be.
+pub(super) fn weight(value: &Cel) -> u64 {
+    match value {
+        Cel::String(text) => super::weight::of_text(text),
+        Cel::Bytes(bytes) => 1 + bytes.len() as u64,
+        Cel::List(items) => 1 + items.iter().map(weight).sum::<u64>(),
+        Cel::Map(map) => 1 + map.map.values().map(|value| 1 + weight(value)).sum::<u64>(),
+        _ => 1,
+    }
+}
+
+/// `None` for anything but a boolean.
+pub fn truth_of(value: &Cel) -> Option<bool> {
+    match value {
+        Cel::Bool(truth) => Some(*truth),
+        _ => None,
+    }
+}
+
+/// `None` for anything but text.
+pub fn text_of(value: &Cel) -> Option<&str> {
+    match value {
+        Cel::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// What a value is, in the words of CEL.
+pub fn kind_of(value: &Cel) -> &'static str {
+    match value {
+        Cel::Bool(_) => "a bool",
+        Cel::Int(_) => "an int",
+        Cel::UInt(_) => "a uint",
+        Cel::Float(_) => "a double",
+        Cel::String(_) => "a string",
+        Cel::Bytes(_) => "bytes",
+        Cel::List(_) => "a list",
+        Cel::Map(_) => "a map",
+        Cel::Duration(_) => "a duration",
+        Cel::Timestamp(_) => "a timestamp",
+        Cel::Null => "null",
+        Cel::Function(..) | Cel::Opaque(_) => "a value of another kind",
+    }
+}

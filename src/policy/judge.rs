@@ -1,0 +1,215 @@
+//! Holds things against policies. A validation that cannot be evaluated counts as one that is not true, and as Deny.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::memo::{self, Memo};
+use super::subject::Subject;
+use crate::expression::{Engine, Expression, Failure, Input, Scope, kind_of, text_of, truth_of};
+use crate::model::place::Place;
+use crate::model::policy::{Action, Judged, Policy, Validation};
+
+/// Units that one policy may spend in one pass: ten of the most costly evaluations, or some hundred for each of ten
+/// thousand objects that all differ. What comes after that counts as Deny, by this policy alone.
+pub const BUDGET: u64 = 10_000_000;
+/// Characters of a message: a sentence or two.
+const MESSAGE_MAX: usize = 500;
+
+/// What one validation says against one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub policy: String,
+    /// Of the validation.
+    pub at: Place,
+    pub action: Action,
+    pub message: String,
+}
+
+/// The policies of one pass.
+#[derive(Debug, Default)]
+pub struct Judge<'p> {
+    policies: Vec<Prepared<'p>>,
+    kinds: BTreeSet<Judged>,
+    engine: Engine,
+    cluster: Value,
+    now: Timestamp,
+}
+
+#[derive(Debug)]
+struct Prepared<'p> {
+    policy: &'p Policy,
+    /// Everything that decides, by its first name.
+    reads: BTreeMap<&'p str, BTreeSet<&'p [String]>>,
+    left: Cell<u64>,
+    memo: Memo,
+}
+
+impl<'p> Judge<'p> {
+    pub fn new(policies: impl Iterator<Item = &'p Policy>, cluster: Value, now: Timestamp) -> Self {
+        let policies: Vec<Prepared> =
+            policies.filter(|policy| !policy.validations.is_empty()).map(Prepared::new).collect();
+        let kinds = policies.iter().flat_map(|prepared| &prepared.policy.matching.kinds).copied().collect();
+        Self { policies, kinds, engine: Engine::default(), cluster, now }
+    }
+
+    /// Whether any policy is about this kind; without one there is nothing to prepare.
+    pub fn judges(&self, kind: Judged) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// Everything that the policies say against the subject, in the order of their names.
+    pub fn judge(&self, subject: &Subject) -> Vec<Decision> {
+        self.matching(subject.kind)
+            .filter(|prepared| prepared.policy.matching.selects(subject.namespace, subject.labels))
+            .flat_map(|prepared| self.by_one(prepared, subject).to_vec())
+            .collect()
+    }
+
+    /// The policies about a kind, for what is not one object but a selection.
+    pub fn policies_about(&self, kind: Judged) -> impl Iterator<Item = &'p Policy> {
+        self.matching(kind).map(|prepared| prepared.policy)
+    }
+
+    /// What one policy says of a subject that was selected for it.
+    pub fn judge_by(&self, name: &str, subject: &Subject) -> Vec<Decision> {
+        let of_name = self.policies.iter().filter(|prepared| prepared.policy.name == name);
+        of_name.flat_map(|prepared| self.by_one(prepared, subject).to_vec()).collect()
+    }
+
+    fn matching(&self, kind: Judged) -> impl Iterator<Item = &Prepared<'p>> {
+        self.policies.iter().filter(move |prepared| prepared.policy.matching.kinds.contains(&kind))
+    }
+
+    fn by_one(&self, prepared: &Prepared<'p>, subject: &Subject) -> Rc<[Decision]> {
+        let mut values: BTreeMap<&str, Cow<Value>> = BTreeMap::new();
+        let mut key = String::new();
+        for (root, paths) in &prepared.reads {
+            let value = match *root {
+                "now" => {
+                    key.push_str("now\n");
+                    continue;
+                }
+                "object" => Cow::Borrowed(subject.object),
+                "cluster" => Cow::Borrowed(&self.cluster),
+                other => (subject.others)(other),
+            };
+            for path in paths {
+                memo::write(&mut key, &value, path.get(1..).unwrap_or_default());
+            }
+            values.insert(root, value);
+        }
+        if let Some(known) = prepared.memo.get(&key) {
+            return known;
+        }
+        let mut scope = self.engine.scope();
+        for (root, value) in &values {
+            scope.set(root, Input::Json(value));
+        }
+        scope.set("now", Input::Time(self.now));
+        let decisions = prepared.decide(&mut scope);
+        prepared.memo.keep(key, &decisions);
+        decisions
+    }
+}
+
+impl<'p> Prepared<'p> {
+    fn new(policy: &'p Policy) -> Self {
+        let mut reads: BTreeMap<&str, BTreeSet<&[String]>> = BTreeMap::new();
+        let validations = policy.validations.iter();
+        let expressions = validations.flat_map(|one| [Some(&one.expression), one.message_expression.as_ref()]);
+        let expressions = expressions.flatten().chain(policy.variables.iter().map(|variable| &variable.expression));
+        for path in expressions.flat_map(Expression::reads) {
+            if let Some(root) = path.first() {
+                reads.entry(root).or_default().insert(path);
+            }
+        }
+        Self { policy, reads, left: Cell::new(BUDGET), memo: Memo::default() }
+    }
+
+    fn decide(&self, scope: &mut Scope) -> Rc<[Decision]> {
+        let mut variables = Variables { known: BTreeMap::new() };
+        self.policy.validations.iter().filter_map(|validation| self.one(validation, scope, &mut variables)).collect()
+    }
+
+    fn one(&self, validation: &Validation, scope: &mut Scope, variables: &mut Variables<'p>) -> Option<Decision> {
+        let result = variables.define(self, &validation.expression, scope).and_then(|()| {
+            let value = self.evaluate(&validation.expression, scope)?;
+            truth_of(&value).ok_or_else(|| Failure::Failed(format!("it gives {}, not true or false", kind_of(&value))))
+        });
+        let (action, message) = match result {
+            Ok(true) => return None,
+            Ok(false) => (self.policy.action, self.message(validation, scope, variables)),
+            Err(failure) => {
+                let text = short(validation.expression.text());
+                (Action::Deny, format!("`{text}` cannot be evaluated, which counts as Deny: {}", failure.spoken()))
+            }
+        };
+        let policy = self.policy.name.clone();
+        Some(Decision { policy, at: validation.at.clone(), action, message: cut(&message, MESSAGE_MAX) })
+    }
+
+    /// What the policy's author wants said; a message that cannot be made is no reason to let something through.
+    fn message(&self, validation: &Validation, scope: &mut Scope, variables: &mut Variables<'p>) -> String {
+        let made = validation.message_expression.as_ref().and_then(|expression| {
+            variables.define(self, expression, scope).ok()?;
+            let value = self.evaluate(expression, scope).ok()?;
+            text_of(&value).filter(|text| !text.trim().is_empty()).map(str::to_owned)
+        });
+        made.or_else(|| validation.message.clone())
+            .unwrap_or_else(|| format!("`{}` is not true", short(validation.expression.text())))
+    }
+
+    fn evaluate(&self, expression: &Expression, scope: &Scope) -> Result<crate::expression::Cel, Failure> {
+        let mut left = self.left.get();
+        let result = scope.evaluate(expression, &mut left);
+        self.left.set(left);
+        result
+    }
+}
+
+/// Variables of a policy for one subject, worked out when they are first read.
+struct Variables<'p> {
+    known: BTreeMap<&'p str, Result<(), Failure>>,
+}
+
+impl<'p> Variables<'p> {
+    /// Makes sure that everything that `expression` reads is defined. Each reads only what stands before it.
+    fn define(&mut self, of: &Prepared<'p>, expression: &Expression, scope: &mut Scope) -> Result<(), Failure> {
+        for name in expression.variables() {
+            let Some(variable) = of.policy.variables.iter().find(|variable| variable.name == name) else { continue };
+            if let Some(known) = self.known.get(name) {
+                known.clone()?;
+                continue;
+            }
+            let defined = self.define(of, &variable.expression, scope).and_then(|()| {
+                let value = of.evaluate(&variable.expression, scope)?;
+                scope.define(&variable.name, value);
+                Ok(())
+            });
+            let defined = defined.map_err(|failure| match failure {
+                Failure::Failed(reason) => Failure::Failed(format!("variable {name}: {reason}")),
+                Failure::TooCostly(_) | Failure::Spent => failure,
+            });
+            self.known.insert(&variable.name, defined.clone());
+            defined?;
+        }
+        Ok(())
+    }
+}
+
+/// An expression as a message shows it: on one line.
+fn short(text: &str) -> String {
+    cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 120)
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
