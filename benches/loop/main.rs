@@ -26,10 +26,10 @@ type Measure = fn() -> Vec<Row>;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, folder, cluster] = args.as_slice()
+    if let [first, folder, cluster, policies] = args.as_slice()
         && first == plan::CHILD
     {
-        return plan::run_child(Path::new(folder), cluster);
+        return plan::run_child(Path::new(folder), cluster, policies);
     }
     // Cargo itself adds `--bench`.
     let names: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();

@@ -25,15 +25,19 @@ const ROUNDS: usize = 9;
 pub(crate) const CHILD: &str = "--child-plan";
 const EMPTY: &str = "empty";
 const IN_PLACE: &str = "in-place";
+/// Given to the child, it plans under policies too.
+const POLICIES: &str = "policies";
 
 const TIME_SECONDS_MAX: f64 = 0.3;
+const TIME_WITH_POLICIES_SECONDS_MAX: f64 = 1.0;
 const MEMORY_BYTES_MAX: u64 = 150 << 20;
 
 pub(crate) fn measure() -> Vec<Row> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     lay_out(folder.path());
     let mut rows = Vec::new();
-    let [empty, in_place] = [EMPTY, IN_PLACE].map(|cluster| child(folder.path(), cluster));
+    let [empty, in_place] = [EMPTY, IN_PLACE].map(|cluster| child(folder.path(), cluster, ""));
+    let judged = child(folder.path(), IN_PLACE, POLICIES);
     for (cluster, told) in [("nothing exists yet", &empty), ("all is in place", &in_place)] {
         let (time, parse) = (number(told, "plan"), number(told, "parse"));
         let what =
@@ -45,6 +49,18 @@ pub(crate) fn measure() -> Vec<Row> {
         let row = row.aim("under 150 MiB", peak < MEMORY_BYTES_MAX);
         rows.push(row.ratio(crate::table::to_f64(peak), number(told, "bytes"), "the JSON of the cluster"));
     }
+    let (time, without) = (number(&judged, "plan"), number(&in_place, "plan"));
+    let what = format!(
+        "the same, all in place, under {} policies: {} decisions, {} of {TARGETS} targets uncovered",
+        world::POLICIES,
+        judged["decisions"],
+        judged["uncovered"]
+    );
+    let row = Row::new(what, seconds(time)).aim("under 1.0 s of one core", time < TIME_WITH_POLICIES_SECONDS_MAX);
+    rows.push(row.ratio(time, without, "the plan without policies"));
+    let peak = judged["peak"].as_u64().expect("a number");
+    let row = Row::new("– its memory", mebibytes(peak)).aim("under 150 MiB", peak < MEMORY_BYTES_MAX);
+    rows.push(row.ratio(crate::table::to_f64(peak), number(&in_place, "peak"), "without policies"));
     rows
 }
 
@@ -106,9 +122,12 @@ pub(crate) fn now() -> Timestamp {
     "2026-11-21T09:00:00Z".parse().expect("a time")
 }
 
-fn child(folder: &Path, cluster: &str) -> Value {
+fn child(folder: &Path, cluster: &str, policies: &str) -> Value {
     let binary = std::env::current_exe().expect("this program has a path");
-    let output = Command::new(binary).arg(CHILD).arg(folder).arg(cluster).output().expect("it can be started");
+    let output = Command::new(binary)
+        .args([CHILD.as_ref(), folder.as_os_str(), cluster.as_ref(), policies.as_ref()])
+        .output()
+        .expect("it can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("the child prints JSON")
 }
@@ -118,7 +137,10 @@ fn number(told: &Value, name: &str) -> f64 {
 }
 
 /// Fed object by object, as the watches do it; prints what was measured.
-pub(crate) fn run_child(folder: &Path, cluster: &str) {
+pub(crate) fn run_child(folder: &Path, cluster: &str, policies: &str) {
+    if policies == POLICIES {
+        world::write_policies(folder);
+    }
     let desired = desired(folder);
     let mut observed = observe([]);
     let file = || BufReader::new(File::open(folder.join(cluster)).expect("the parent wrote it")).lines();
@@ -135,7 +157,9 @@ pub(crate) fn run_child(folder: &Path, cluster: &str) {
         last = Some(next);
     }
     let last = last.expect("there are rounds");
-    assert!(last.refusals.is_empty(), "{:?}", last.refusals.first());
+    let other = last.refusals.iter().find(|refusal| refusal.policy.is_none());
+    assert!(other.is_none(), "{other:?}");
+    let decisions = last.refusals.len() + last.warnings.iter().filter(|warning| warning.policy.is_some()).count();
     let peak = memory(std::process::id()).peak_bytes;
     // Only now: all lines at once would count as memory.
     let lines: Vec<String> = file().map(|line| line.expect("it is UTF-8")).collect();
@@ -145,5 +169,9 @@ pub(crate) fn run_child(folder: &Path, cluster: &str) {
         std::hint::black_box(serde_json::from_str::<Value>(line).expect("a line is JSON"));
     }
     let parse = thread_seconds() - start;
-    println!("{}", json!({"plan": best, "parse": parse, "bytes": bytes, "peak": peak, "steps": last.steps.len()}));
+    println!(
+        "{}",
+        json!({"plan": best, "parse": parse, "bytes": bytes, "peak": peak, "steps": last.steps.len(),
+            "decisions": decisions, "uncovered": last.uncovered.len()})
+    );
 }

@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 /// As design and issue have it.
 pub(crate) const BLUEPRINTS: usize = 20;
 
+/// As the issue has it: those that are shipped, and more that say what must be covered.
+pub(crate) const POLICIES: usize = 20;
+
 const KINDS: [(&str, &str); 4] = [
     ("apps/v1", "Deployment"),
     ("apps/v1", "StatefulSet"),
@@ -28,6 +31,28 @@ pub(crate) fn write_tree(folder: &Path, minute: usize) {
         let path = folder.join("tree").join(path);
         fs::create_dir_all(path.parent().expect("it is in a folder")).expect("folder made");
         fs::write(path, text).expect("file written");
+    }
+}
+
+/// The shipped policies, and so many about coverage that there are [`POLICIES`].
+pub(crate) fn write_policies(folder: &Path) {
+    let to = folder.join("tree/policies");
+    fs::create_dir_all(&to).expect("folder made");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let names = fs::read_dir(shipped).into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    let mut count = 0;
+    for policy in names.filter(|path| path.is_dir()) {
+        let name = policy.file_name().expect("it has a name").to_string_lossy().into_owned();
+        fs::copy(policy.join("policy.yaml"), to.join(format!("{name}.yaml"))).expect("policy copied");
+        count += 1;
+    }
+    for number in count..POLICIES {
+        let text = format!(
+            "apiVersion: holdfast.dev/v1alpha1\nkind: BackupPolicy\nmetadata:\n  name: cover-{number}\nspec:\n  \
+             match:\n    namespaces: ['team-0*', 'team-{number:03}']\n  coverage:\n    \
+             kinds: [StatefulSet, Deployment, PersistentVolumeClaim, AppBinding]\n    rpo: 26h\n    copies: 1\n"
+        );
+        fs::write(to.join(format!("cover-{number}.yaml")), text).expect("file written");
     }
 }
 
@@ -75,8 +100,14 @@ pub(crate) fn target(namespace: &str, number: usize) -> Value {
     }
     let mut object = json!({"apiVersion": api_version, "kind": kind, "spec": spec,
         "metadata": {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}});
+    if kind == "Deployment" {
+        let claim = json!({"name": "data", "persistentVolumeClaim": {"claimName": name}});
+        object["spec"]["template"]["spec"]["volumes"] = json!([claim]);
+    }
     if kind == "StatefulSet" {
         object["spec"]["serviceName"] = json!("none");
+        let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+        object["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": claim}]);
     }
     object
 }
