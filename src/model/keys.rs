@@ -27,7 +27,8 @@ pub const ADOPT: &str = "holdfast.dev/adopt";
 pub const ACKNOWLEDGE: &str = "holdfast.dev/acknowledge";
 /// When the cause of a generated object was first seen missing, RFC 3339 UTC.
 pub const MISSING_SINCE: &str = "holdfast.dev/missing-since";
-/// `<count> <manager>`: how often in a row the changes of one manager were undone.
+/// `<count>:<wanted> <manager>`: how often in a row the changes of one manager were undone, and eight hexadecimal digits
+/// over what was set back, so that the count ends when Git asks for something else.
 pub const UNDONE: &str = "holdfast.dev/undone";
 
 /// Standard label that says who made an object.

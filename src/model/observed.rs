@@ -177,10 +177,11 @@ impl Live {
         Some((target, self.annotations.get(keys::BLUEPRINT)?))
     }
 
-    /// How often in a row the changes of one manager were undone, and that manager.
-    pub fn undone(&self) -> Option<(u32, &str)> {
+    /// How often in a row the changes of one manager were undone.
+    pub fn undone(&self) -> Option<Undone<'_>> {
         let (count, manager) = self.annotations.get(keys::UNDONE)?.split_once(' ')?;
-        Some((count.parse().ok()?, manager))
+        let (count, wanted) = count.split_once(':')?;
+        Some(Undone { count: count.parse().ok()?, wanted, manager })
     }
 
     /// Who made it, as far as the object tells.
@@ -191,6 +192,15 @@ impl Live {
             None => self.labels.get(keys::MANAGED_BY).cloned().unwrap_or_else(|| "somebody else".to_owned()),
         }
     }
+}
+
+/// What the mark [`keys::UNDONE`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undone<'a> {
+    pub count: u32,
+    /// Stands for what Git asked for then.
+    pub wanted: &'a str,
+    pub manager: &'a str,
 }
 
 /// A `BackupBlueprint` that lives in the cluster.

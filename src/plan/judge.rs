@@ -8,6 +8,7 @@ use crate::model::address::{self, Address};
 use crate::model::finding::RefusalCode;
 use crate::model::json::join;
 use crate::model::keys;
+use crate::model::names::hash_hex;
 use crate::model::object::{Kind, ObjectKey};
 use crate::model::observed::{Live, Watched};
 use crate::model::plan::Action;
@@ -88,10 +89,13 @@ pub(super) fn judge(world: &World, key: &ObjectKey, mut manifest: Value, adopt: 
     };
     let why = why(ours, live, &change);
     if let Why::Drifted { manager, fields } = &why {
-        let count = live.undone().filter(|(_, by)| by == manager).map_or(0, |(count, _)| count);
+        mark_undone(&mut manifest, None);
+        let wanted = hash_hex(&manifest.to_string(), 8);
+        let same = live.undone().filter(|undone| undone.manager == manager && undone.wanted == wanted);
+        let count = same.map_or(0, |undone| undone.count);
         if count >= UNDONE_MAX {
             let message = format!(
-                "{manager} has changed {} of {} {} again after it was set back {count} times: stop that manager or agree with it in Git, then take the annotation {} off the object",
+                "{manager} has changed {} of {} {} again after it was set back {count} times: agree with it in Git, or stop that manager and take the annotation {} off the object",
                 dotted(fields),
                 key.kind.as_str(),
                 key.short(),
@@ -99,7 +103,7 @@ pub(super) fn judge(world: &World, key: &ObjectKey, mut manifest: Value, adopt: 
             );
             return Verdict::Refused { code: RefusalCode::DriftContested, message };
         }
-        mark_undone(&mut manifest, Some(&format!("{} {manager}", count + 1)));
+        mark_undone(&mut manifest, Some(&format!("{}:{wanted} {manager}", count + 1)));
     } else {
         mark_undone(&mut manifest, None);
     }

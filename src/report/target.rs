@@ -11,7 +11,7 @@ use crate::model::applied::StepResult;
 use crate::model::finding::ReasonCode;
 use crate::model::names::hash_hex;
 use crate::model::object::{ObjectKey, TargetKey};
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, Undone};
 use crate::model::plan::{Protection, Refusal, Standing};
 
 /// A namespace with more targets than this gets folders by hash, so that no folder is too long for a forge to show.
@@ -140,7 +140,7 @@ fn drifted(facts: &Facts, observed: &Observed, now: Timestamp) -> Option<Conditi
     let keys = facts.protections.iter().flat_map(|one| one.configuration.iter().chain(&one.repository));
     let drifts: Vec<String> = keys
         .filter_map(|key| {
-            let (count, manager) = observed.objects.get(key).filter(|live| live.is_ours())?.undone()?;
+            let Undone { count, manager, .. } = observed.objects.get(key).filter(|live| live.is_ours())?.undone()?;
             let times = if count == 1 { "once".to_owned() } else { format!("{count} times in a row") };
             Some(format!("{manager} changed {} {}: set back {times}", key.kind.as_str(), key.short()))
         })

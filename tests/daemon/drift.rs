@@ -106,6 +106,11 @@ async fn live(world: &World, schedule: &str, mark: Option<&str>) {
     eventually(SOON, "the object", async || {
         let object = world.api(CONFIGURATIONS).get(OBJECT).await.map_err(|error| error.to_string())?;
         let found = object.metadata.annotations.unwrap_or_default().get("holdfast.dev/undone").cloned();
+        // `<count>:<digits that stand for what was set back> <manager>`.
+        let found = found.and_then(|mark| {
+            let (count, manager) = mark.split_once(' ')?;
+            Some(format!("{} {manager}", count.split_once(':')?.0))
+        });
         let is = (object.data["spec"]["schedule"].as_str(), found.as_deref());
         if is == (Some(schedule), mark) { Ok(()) } else { Err(format!("{is:?}")) }
     })
