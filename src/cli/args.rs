@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
+use super::docs::Topic;
 use crate::plan;
 use crate::telemetry::LogFormat;
 
@@ -46,6 +47,8 @@ pub enum Command {
     Crds,
     /// Print the manifests that install the daemon.
     Manifests(ManifestsArgs),
+    /// Print the reference: a page, or the JSON Schema of all documents.
+    Docs { topic: Topic },
     /// Run the daemon.
     Daemon(Box<DaemonArgs>),
     /// Print a completion script for a shell.

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod connection;
+pub mod docs;
 mod excerpt;
 mod inputs;
 mod install;
@@ -39,6 +40,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(&args),
         Command::Crds => Ok(install::crds()),
         Command::Manifests(args) => Ok(install::manifests(&args)),
+        Command::Docs { topic } => docs::run(topic),
         Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut std::io::stdout());

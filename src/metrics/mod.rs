@@ -148,6 +148,20 @@ impl Metrics {
         }
     }
 
+    /// With one sample of every series, for the reference.
+    pub fn of_every_kind() -> Self {
+        let metrics = Self::default();
+        let policy = || "name".to_owned();
+        metrics
+            .decisions
+            .get_or_create(&ByPolicy { policy: policy(), action: Action::Deny.as_str().to_owned() })
+            .set(0);
+        metrics.to_protect.get_or_create(&Counted { policy: policy() }).set(0);
+        let code = CoverageCode::Unprotected.as_str().to_owned();
+        metrics.uncovered.get_or_create(&Gap { policy: policy(), code }).set(0);
+        metrics
+    }
+
     pub fn leader(&self, leader: bool) {
         self.leader.set(i64::from(leader));
     }

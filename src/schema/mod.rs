@@ -14,6 +14,7 @@
 mod at;
 mod check;
 mod format;
+mod json_schema;
 mod leaves;
 mod metadata;
 mod node;
@@ -22,6 +23,7 @@ mod shipped;
 
 use std::sync::OnceLock;
 
+pub use json_schema::json_schema;
 pub use leaves::{Leaf, LeafKind};
 use node::Node;
 
@@ -79,6 +81,11 @@ pub fn all() -> std::slice::Iter<'static, Crd> {
 pub fn shipped(api_version: &str, kind: &str) -> Option<&'static Crd> {
     let (group, version) = api_version.split_once('/')?;
     all().find(|crd| crd.kind == kind && crd.group == group && crd.version == version)
+}
+
+/// Kinds that Holdfast writes to the status branch or prints.
+pub fn written() -> std::slice::Iter<'static, Crd> {
+    shipped::WRITTEN.iter()
 }
 
 /// Kinds of our own group, which exist in Git only.

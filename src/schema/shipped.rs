@@ -44,6 +44,14 @@ pub(super) static OWN: [Crd; 3] = [
     own!("RestoreRequest", "restorerequests", "restorerequest"),
 ];
 
+/// Kinds that Holdfast writes and nobody sends to it.
+pub(super) static WRITTEN: [Crd; 4] = [
+    own!("ClusterStatus", "clusterstatuses", "clusterstatus"),
+    own!("Findings", "findings", "findings"),
+    own!("Plan", "plans", "plan"),
+    own!("TargetStatus", "targetstatuses", "targetstatus"),
+];
+
 pub(super) static CRDS: [Crd; 10] = [
     crd!("stash.appscode.com", "v1alpha1", "Repository", "repositories", Namespaced),
     crd!("stash.appscode.com", "v1beta1", "BackupBatch", "backupbatches", Namespaced),

@@ -8,6 +8,7 @@ mod cron;
 mod docs;
 mod golden;
 mod hostile;
+mod json_schema;
 mod mutants;
 mod properties;
 mod report_input;

@@ -1,0 +1,138 @@
+//! `holdfast docs`: the reference, made from the code that it describes.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, ValueEnum};
+
+use super::args::Cli;
+use crate::metrics::Metrics;
+use crate::model::finding::{CheckCode, CoverageCode, HeldCode, ReasonCode, RefusalCode, WarningCode};
+use crate::schema;
+
+const GENERATED: &str = "<!-- Generated: UPDATE_DOCS=1 cargo test --test it docs -->\n";
+
+/// A page of the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Topic {
+    /// Commands, flags and their environment variables.
+    Cli,
+    /// Codes of reasons, refusals and findings.
+    Codes,
+    /// Files and documents, by example.
+    Formats,
+    /// Series of /metrics.
+    Metrics,
+    /// JSON Schema of all documents, for editors.
+    Schema,
+}
+
+pub(super) fn run(topic: Topic) -> anyhow::Result<ExitCode> {
+    print!("{}", page(topic)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The page as Markdown; the schema as JSON.
+pub fn page(topic: Topic) -> anyhow::Result<String> {
+    Ok(match topic {
+        Topic::Cli => command_line(),
+        Topic::Codes => codes(),
+        Topic::Formats => include_str!("../../docs/reference/formats.md").to_owned(),
+        Topic::Metrics => metrics(),
+        Topic::Schema => {
+            let schema = schema::json_schema().map_err(anyhow::Error::msg)?;
+            serde_json::to_string(&schema).context("the schema is JSON")? + "\n"
+        }
+    })
+}
+
+fn codes() -> String {
+    let mut page = format!(
+        "# Codes\n\n{GENERATED}\nEverything that a plan can say. The lists are closed: a new code is a change of the format.\n"
+    );
+    macro_rules! section {
+        ($codes:ident, $title:literal, $about:literal) => {
+            let _ = write!(page, "\n## {}\n\n{}\n\n| code | meaning |\n|---|---|\n", $title, $about);
+            for code in $codes::ALL {
+                let _ = writeln!(page, "| `{}` | {} |", code.as_str(), code.meaning());
+            }
+        };
+    }
+    section!(ReasonCode, "Reasons", "Why a step is in a plan.");
+    section!(RefusalCode, "Refusals", "Why something that was asked for is not in the plan.");
+    section!(HeldCode, "Held", "Why a file or document in Git is not used. What came from it stays as it is.");
+    section!(WarningCode, "Warnings", "Worth a look; stops nothing.");
+    section!(CoverageCode, "Coverage", "What is wrong with the protection of something that a policy wants protected.");
+    section!(CheckCode, "Check", "What only `holdfast check` finds.");
+    page
+}
+
+fn command_line() -> String {
+    let mut command = Cli::command();
+    command.build();
+    let about = "Every flag with an environment variable takes its value from there if it is not given.";
+    let mut page = format!("# Command line\n\n{GENERATED}\n{about}\n\n## For all commands\n\n");
+    flags(&command, &mut page);
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let _ = write!(page, "\n## holdfast {}\n\n{about}\n\n", command.get_name());
+        flags(command, &mut page);
+    }
+    page
+}
+
+/// One row per flag that the command has for itself.
+fn flags(command: &clap::Command, page: &mut String) {
+    let is_root = command.get_name() == "holdfast";
+    let own = |argument: &&clap::Arg| {
+        argument.is_global_set() == is_root && !matches!(argument.get_id().as_str(), "help" | "version")
+    };
+    let mut arguments = command.get_arguments().filter(own).peekable();
+    if arguments.peek().is_none() {
+        page.push_str("No flags of its own.\n");
+        return;
+    }
+    page.push_str("| flag | environment | default | meaning |\n|---|---|---|---|\n");
+    for argument in arguments {
+        let values = argument.get_value_names().unwrap_or_default().join(" ");
+        let takes_value = argument.get_action().takes_values();
+        let short = argument.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
+        let name = match argument.get_long() {
+            Some(long) if takes_value => format!("{short}--{long} {values}"),
+            Some(long) => format!("{short}--{long}"),
+            None => values,
+        };
+        let environment = argument.get_env().map(|name| format!("`{}`", name.display())).unwrap_or_default();
+        let defaults: Vec<String> =
+            argument.get_default_values().iter().map(|value| format!("`{}`", value.display())).collect();
+        let default = if takes_value { defaults.join(", ") } else { String::new() };
+        let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let choices: Vec<String> =
+            argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
+        if takes_value && !choices.is_empty() {
+            let end = if meaning.is_empty() || meaning.ends_with('.') { "" } else { "." };
+            let _ = write!(meaning, "{end} One of {}.", choices.join(", "));
+        }
+        let _ = writeln!(page, "| `{name}` | {environment} | {default} | {} |", meaning.trim().replace('|', "\\|"));
+    }
+}
+
+fn metrics() -> String {
+    let mut page = format!(
+        "# Metrics\n\n{GENERATED}\nServed at `/metrics` of the address in `--listen`, in the OpenMetrics text format.\n"
+    );
+    page.push_str("`holdfast_refusals` has the label `code` ([codes](codes.md)). `holdfast_steps` counts the steps that were tried, by `action` and `result`;\n");
+    page.push_str("every series of both is there from the start. Those with the label `policy` come and go with the policies in Git.\n");
+    page.push_str("Counters carry the suffix `_total` in the samples.\n\n| name | type | meaning |\n|---|---|---|\n");
+    let mut help = "";
+    let text = Metrics::of_every_kind().render();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = rest.split_once(' ').map_or("", |(_, help)| help);
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            let _ = writeln!(page, "| `{name}` | {kind} | {help} |");
+        }
+    }
+    page
+}
