@@ -9,6 +9,7 @@ use git2::{Commit, ObjectType, Odb, Oid, Repository, Signature, Time, Tree};
 use super::clone::open_repository;
 use super::error::{Failure, WriteError};
 use super::pack::Pack;
+use super::sign::SigningKey;
 use super::walk::{broken, read};
 use super::write::{Changes, CommitText};
 
@@ -35,33 +36,65 @@ struct Editor<'r, 'c> {
     others: BTreeSet<Oid>,
 }
 
-/// Commits `changes` on top of `base` (none: a root commit) into the clone at `path`; none if they change nothing.
+/// What a commit begins with.
+#[derive(Clone, Copy)]
+pub(super) enum Onto {
+    Nothing,
+    /// The parent, whose files stay.
+    Parent(Oid),
+    /// Its files stay, but it is no parent: the history begins anew.
+    FilesOf(Oid),
+}
+
+/// Commits `changes` into the clone at `path`; none if they change nothing.
 pub(super) fn commit(
     path: &Path,
-    base: Option<Oid>,
+    onto: Onto,
     changes: &Changes,
     text: &CommitText,
+    key: Option<&SigningKey>,
 ) -> Result<Option<Oid>, WriteError> {
     let root = sort_by_folder(changes)?;
     let clone = open_repository(path)?;
     let odb = clone.odb().map_err(broken)?;
     let memory = odb.add_new_mempack_backend(MEMORY_PRIORITY).map_err(broken)?;
-    let parent = base.map(|base| clone.find_commit(base)).transpose().map_err(broken)?;
-    let before = parent.as_ref().map(Commit::tree).transpose().map_err(broken)?;
+    let base = match onto {
+        Onto::Nothing => None,
+        Onto::Parent(base) | Onto::FilesOf(base) => Some(clone.find_commit(base).map_err(broken)?),
+    };
+    let before = base.as_ref().map(Commit::tree).transpose().map_err(broken)?;
     let mut editor = Editor { clone: &clone, odb: &odb, blobs: BTreeMap::new(), others: BTreeSet::new() };
     let Some(tree) = editor.tree(before.as_ref(), &root)? else { return Ok(None) };
     if before.is_some_and(|before| before.id() == tree) {
         return Ok(None);
     }
-    let author = text.signature()?;
     let tree = clone.find_tree(tree).map_err(broken)?;
-    let parents: Vec<&Commit<'_>> = parent.iter().collect();
-    let commit = clone.commit(None, &author, &author, &text.message, &tree, &parents).map_err(broken)?;
+    let parent = base.as_ref().filter(|_| matches!(onto, Onto::Parent(_)));
+    let commit = write_commit(&clone, &tree, parent, text, key)?;
     editor.others.insert(commit);
     editor.pack()?;
     memory.reset().map_err(broken)?;
     check(path, commit, &root)?;
     Ok(Some(commit))
+}
+
+/// The commit object, with the signature of `key` over everything else in it.
+fn write_commit(
+    clone: &Repository,
+    tree: &Tree<'_>,
+    parent: Option<&Commit<'_>>,
+    text: &CommitText,
+    key: Option<&SigningKey>,
+) -> Result<Oid, WriteError> {
+    let author = text.signature()?;
+    let parents: Vec<&Commit<'_>> = parent.into_iter().collect();
+    let Some(key) = key else {
+        return Ok(clone.commit(None, &author, &author, &text.message, tree, &parents).map_err(broken)?);
+    };
+    let content = clone.commit_create_buffer(&author, &author, &text.message, tree, &parents).map_err(broken)?.to_vec();
+    let signature = key.sign(&content)?;
+    let content = String::from_utf8(content).map_err(|_| Failure::clone("a commit is not UTF-8"))?;
+    Ok(clone.commit_signed(&content, &signature, None).map_err(broken)?)
 }
 
 impl CommitText {

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::credentials::CredentialsError;
+use super::sign::SigningError;
 use crate::model::tree::TreeError;
 
 /// What happens after an error.
@@ -21,7 +22,9 @@ pub enum Class {
 pub enum TransportError {
     #[error("{url}: {error}")]
     Credentials { url: String, error: CredentialsError },
-    #[error("{url}: the server wants credentials and there are none: give their folder with --git-credentials")]
+    #[error(
+        "{url}: the server wants credentials and there are none: give their folder with --git-credentials, or with --status-credentials for the status branch"
+    )]
     NoCredentials { url: String },
     #[error("{url}: the server refuses the credentials: renew them and check that they may reach this repository")]
     Refused { url: String },
@@ -82,6 +85,8 @@ pub enum WriteError {
     Limit(#[from] TreeError),
     #[error("{0:?} is no name and address of an author")]
     BadAuthor(String),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     #[error("{path} read back from the object database is not what was written")]
     ReadBack { path: String },
     #[error("the server accepted {branch} at {sent} and then lists {listed}: a hook or another writer moved it")]
@@ -120,9 +125,12 @@ impl WriteError {
     pub fn class(&self) -> Class {
         match self {
             Self::Transport(error) => error.class(),
-            Self::BadBranch(_) | Self::BadPath(_) | Self::BadAuthor(_) | Self::FileTooLarge { .. } | Self::Limit(_) => {
-                Class::Invalid
-            }
+            Self::BadBranch(_)
+            | Self::BadPath(_)
+            | Self::BadAuthor(_)
+            | Self::FileTooLarge { .. }
+            | Self::Limit(_)
+            | Self::Signing(_) => Class::Invalid,
             Self::ReadBack { .. } | Self::NotThere { .. } | Self::Clone(_) => Class::Transient,
         }
     }

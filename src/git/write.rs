@@ -1,23 +1,22 @@
-//! The status branch: read at its tip, and moved by single compare-and-swap pushes. Never forced, merged or rebased.
+//! The status branch: read at its tip, and moved by single compare-and-swap pushes. Never merged or rebased, and forced
+//! by `rotate` alone.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use git2::{ErrorCode, Oid, Repository};
+use git2::{Oid, Repository};
 use jiff::Timestamp;
 
 use super::clone::{LocalClone, open_repository};
-use super::edit;
+use super::edit::{self, Onto};
 use super::error::{Failure, TransportError, WriteError};
-use super::transport::{Endpoint, Listed, Session, is_branch_name};
+use super::push::{Ended, Push, Rejection, Step, find};
+use super::sign::SigningKey;
+use super::transport::{Endpoint, is_branch_name};
 use super::walk::{blob_at, broken, bytes, read};
 use crate::model::tree::{ENTRIES_MAX, FILE_BYTES_MAX, TreeError};
-
-/// So much of what a server prints beside its answer is kept.
-const SAID_BYTES_MAX: usize = 4096;
 
 /// Path to the new content; none removes the file.
 pub type Changes = BTreeMap<String, Option<Vec<u8>>>;
@@ -45,28 +44,20 @@ pub enum Pushed {
     Unclear(TransportError),
 }
 
-/// Why the server's branch did not move.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rejection {
-    /// Somebody else was faster: fetch the tip and build on it. `found` is the commit there, where it is known; none
-    /// also stands for a branch that is gone.
-    Stale { found: Option<String> },
-    /// The server has its own reason.
-    Refused { message: String },
-}
-
 /// A branch with one writer at a time. Every call blocks, and ends within the timeout of its endpoint or two of them.
 #[derive(Debug)]
 pub struct StatusBranch {
     endpoint: Endpoint,
     branch: String,
     clone: LocalClone,
+    key: Option<SigningKey>,
 }
 
 /// The commit that the branch was at, with all its files. It lives as long as no later call makes the clone anew; then
 /// reading from it is an error of the clone.
 pub struct Tip {
-    commit: Oid,
+    pub(super) commit: Oid,
+    when: Timestamp,
     clone: Repository,
 }
 
@@ -76,7 +67,13 @@ impl StatusBranch {
         if !is_branch_name(branch) {
             return Err(WriteError::BadBranch(branch.to_owned()));
         }
-        Ok(Self { clone: LocalClone::open(cache)?, endpoint, branch: branch.to_owned() })
+        Ok(Self { clone: LocalClone::open(cache)?, endpoint, branch: branch.to_owned(), key: None })
+    }
+
+    /// From now on nothing is pushed that `key` did not sign.
+    #[must_use]
+    pub fn signed_by(self, key: SigningKey) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     /// The tip of the branch now; none if there is no such branch. A clone that turns out to be broken is made anew once.
@@ -90,41 +87,61 @@ impl StatusBranch {
 
     /// Commits `changes` on top of `base` (none: the branch is not there, so it begins) and pushes once.
     pub fn commit(&mut self, base: Option<&Tip>, changes: &Changes, text: &CommitText) -> Result<Pushed, WriteError> {
-        let base = base.map(|tip| tip.commit);
-        let mut path = self.clone.for_use().map_err(|failure| self.give_up(failure))?;
-        if let Some(base) = base
-            && !has(&path, base).map_err(|failure| self.give_up(failure))?
-        {
-            let found = self.fetch_tip()?.map(|tip| tip.commit);
-            if found != Some(base) {
-                return Ok(Pushed::Rejected(Rejection::Stale { found: found.map(|found| found.to_string()) }));
-            }
-            path = self.clone.path()?;
+        let from = base.map(|tip| tip.commit);
+        let path = match self.clone_with(from)? {
+            Ok(path) => path,
+            Err(rejection) => return Ok(Pushed::Rejected(rejection)),
+        };
+        match self.make(&path, from.map_or(Onto::Nothing, Onto::Parent), changes, text)? {
+            Some(commit) => self.push(&path, Step::Forward { from }, commit),
+            None => Ok(Pushed::Unchanged),
         }
-        match edit::commit(&path, base, changes, text) {
-            Ok(Some(commit)) => self.push(&path, base, commit),
-            Ok(None) => Ok(Pushed::Unchanged),
-            Err(WriteError::Clone(error)) => Err(self.give_up(Failure::Clone(error))),
-            Err(error) => Err(error),
+    }
+
+    /// The clone, with the files of `base` in it; or what became of the branch since.
+    pub(super) fn clone_with(&mut self, base: Option<Oid>) -> Result<Result<PathBuf, Rejection>, WriteError> {
+        let path = self.clone.for_use().map_err(|failure| self.give_up(failure))?;
+        let Some(base) = base else { return Ok(Ok(path)) };
+        if has(&path, base).map_err(|failure| self.give_up(failure))? {
+            return Ok(Ok(path));
         }
+        let found = self.fetch_tip()?.map(|tip| tip.commit);
+        if found != Some(base) {
+            return Ok(Err(Rejection::Stale { found: found.map(|found| found.to_string()) }));
+        }
+        Ok(Ok(self.clone.path()?))
+    }
+
+    /// Makes a commit in the clone; none if it changes nothing.
+    pub(super) fn make(
+        &mut self,
+        path: &Path,
+        onto: Onto,
+        changes: &Changes,
+        text: &CommitText,
+    ) -> Result<Option<Oid>, WriteError> {
+        edit::commit(path, onto, changes, text, self.key.as_ref()).map_err(|error| match error {
+            WriteError::Clone(error) => self.give_up(Failure::Clone(error)),
+            other => other,
+        })
     }
 
     fn fetch_tip(&mut self) -> Result<Option<Tip>, WriteError> {
         let path = self.clone.for_use()?;
-        let (place, branch) = (path.clone(), self.branch.clone());
+        let (place, branch, reference) = (path.clone(), self.branch.clone(), self.reference());
         let fetched = self.endpoint.exchange(move |session| -> Result<_, Failure> {
             let clone = open_repository(&place)?;
             let mut connection = session.connect(&clone)?;
             let listed = connection.list()?;
-            Ok(if find(&listed, &branch).is_some() { Some(connection.fetch(&branch)?) } else { None })
+            Ok(if find(&listed, &reference).is_some() { Some(connection.fetch(&branch)?) } else { None })
         });
         let fetched = fetched.map_err(|failure| self.give_up(failure))?;
         fetched.map(|commit| Tip::open(&path, commit)).transpose().map_err(|failure| self.give_up(failure))
     }
 
-    fn push(&mut self, path: &Path, base: Option<Oid>, commit: Oid) -> Result<Pushed, WriteError> {
+    pub(super) fn push(&mut self, path: &Path, step: Step, commit: Oid) -> Result<Pushed, WriteError> {
         let sent = Arc::new(AtomicBool::new(false));
-        let push = Push { clone: path.to_owned(), branch: self.branch.clone(), base, commit, sent: Arc::clone(&sent) };
+        let push = Push { clone: path.to_owned(), reference: self.reference(), step, commit, sent: Arc::clone(&sent) };
         let ended = self.endpoint.exchange(move |session| push.run(session));
         match ended {
             Ok(Ended::Listed(Some(listed))) if listed == commit.to_string() => {
@@ -141,6 +158,17 @@ impl StatusBranch {
         }
     }
 
+    /// Pushes one commit to another ref than the branch, which must not be there yet.
+    pub(super) fn push_beside(&mut self, path: &Path, reference: &str, commit: Oid) -> Result<Ended, WriteError> {
+        let (clone, reference, sent) = (path.to_owned(), reference.to_owned(), Arc::default());
+        let push = Push { clone, reference, step: Step::Forward { from: None }, commit, sent };
+        self.endpoint.exchange(move |session| push.run(session)).map_err(|failure| self.give_up(failure))
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/heads/{}", self.branch)
+    }
+
     fn give_up(&mut self, failure: Failure) -> WriteError {
         self.clone.after(&failure);
         failure.into()
@@ -149,12 +177,21 @@ impl StatusBranch {
 
 impl Tip {
     fn open(path: &Path, commit: Oid) -> Result<Self, Failure> {
-        Ok(Self { commit, clone: open_repository(path)? })
+        let clone = open_repository(path)?;
+        let seconds = clone.find_commit(commit).map_err(broken)?.time().seconds();
+        // Whoever pushed it may have written any number.
+        let when = Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN);
+        Ok(Self { commit, when, clone })
     }
 
     /// 40 hexadecimal digits.
     pub fn commit(&self) -> String {
         self.commit.to_string()
+    }
+
+    /// When it was made, as it says itself.
+    pub fn when(&self) -> Timestamp {
+        self.when
     }
 
     /// Content of the file at `path`; none if there is none.
@@ -202,118 +239,6 @@ impl std::fmt::Debug for Tip {
     }
 }
 
-/// One push, as it is carried to the thread that does it.
-struct Push {
-    clone: PathBuf,
-    branch: String,
-    base: Option<Oid>,
-    commit: Oid,
-    /// Set just before the first byte goes out that can move the branch.
-    sent: Arc<AtomicBool>,
-}
-
-enum Ended {
-    /// Accepted; where the server lists the branch now.
-    Listed(Option<String>),
-    Rejected(Rejection),
-}
-
-impl Push {
-    fn run(&self, session: &Session) -> Result<Ended, Failure> {
-        let clone = open_repository(&self.clone)?;
-        // Set by a branch that is not where we built on.
-        let found: Cell<Option<Oid>> = Cell::new(None);
-        let refusal: RefCell<Option<String>> = RefCell::new(None);
-        let said: RefCell<Vec<u8>> = RefCell::default();
-        let mut callbacks = session.callbacks();
-        callbacks.sideband_progress(|text| {
-            let mut said = said.borrow_mut();
-            let room = SAID_BYTES_MAX.saturating_sub(said.len()).min(text.len());
-            said.extend_from_slice(&text[..room]);
-            session.may_go_on(0, 0)
-        });
-        callbacks.push_negotiation(|updates| {
-            let there = updates.first().map_or(Oid::ZERO_SHA1, git2::PushUpdate::src);
-            if there != self.base.unwrap_or(Oid::ZERO_SHA1) {
-                found.set(Some(there));
-                return Err(git2::Error::from_str("the branch has moved"));
-            }
-            self.sent.store(true, Ordering::Release);
-            Ok(())
-        });
-        callbacks.push_update_reference(|_, status| {
-            *refusal.borrow_mut() = status.map(str::to_owned);
-            Ok(())
-        });
-        let refspec = format!("{}:refs/heads/{}", self.commit, self.branch);
-        let mut options = session.push_options(callbacks);
-        let pushed = session.connect(&clone)?.push(&refspec, &mut options);
-        drop(options);
-        if let Some(found) = found.take() {
-            let found = (!found.is_zero()).then(|| found.to_string());
-            return Ok(Ended::Rejected(Rejection::Stale { found }));
-        }
-        if let Some(message) = refusal.take() {
-            let said = String::from_utf8_lossy(&said.borrow()).into_owned();
-            return Ok(Ended::Rejected(rejection(&message, |text| session.clean(text), &said)));
-        }
-        match pushed {
-            Ok(()) => {
-                let listed = session.connect(&clone)?.list()?;
-                Ok(Ended::Listed(find(&listed, &self.branch).map(|head| head.commit.clone())))
-            }
-            Err(error) if error.code() == ErrorCode::NotFastForward => {
-                Ok(Ended::Rejected(Rejection::Stale { found: None }))
-            }
-            Err(error) if error.message().contains("unpacking the sent packfile failed") => {
-                Ok(Ended::Rejected(Rejection::Refused { message: "the server could not store the pack".to_owned() }))
-            }
-            Err(error) => Err(session.failure(&error)),
-        }
-    }
-}
-
-/// Sorts the server's reason for not moving the branch. These are the words of Git and of its Java twin for a branch
-/// that moved between our listing and the server's lock.
-fn rejection(status: &str, clean: impl Fn(&str) -> String, said: &str) -> Rejection {
-    const RACES: [&str; 7] = [
-        "failed to update ref",
-        "cannot lock ref",
-        "failed to lock",
-        "lock error",
-        "reference already exists",
-        "non-fast-forward",
-        "fetch first",
-    ];
-    let lower = status.to_ascii_lowercase();
-    if RACES.iter().any(|race| lower.contains(race)) {
-        Rejection::Stale { found: None }
-    } else if said.trim().is_empty() {
-        Rejection::Refused { message: clean(status) }
-    } else {
-        // What a hook prints says why; the status only says that there is a hook.
-        Rejection::Refused { message: clean(&format!("{status}: {said}")) }
-    }
-}
-
 fn has(path: &Path, commit: Oid) -> Result<bool, Failure> {
     Ok(open_repository(path)?.odb().map_err(broken)?.exists(commit))
-}
-
-fn find<'a>(listed: &'a [Listed], branch: &str) -> Option<&'a Listed> {
-    listed.iter().find(|head| head.name.strip_prefix("refs/heads/") == Some(branch))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_race_is_told_from_a_refusal() {
-        let rejection = |status: &str, said: &str| rejection(status, str::to_owned, said);
-        assert_eq!(rejection("failed to update ref", "x"), Rejection::Stale { found: None });
-        let refused = |message: &str| Rejection::Refused { message: message.to_owned() };
-        assert_eq!(rejection("hook declined", "\n"), refused("hook declined"));
-        assert_eq!(rejection("hook declined", "why"), refused("hook declined: why"));
-    }
 }

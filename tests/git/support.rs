@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use holdfast::git::{
-    Changes, CommitText, EXCHANGE_TIMEOUT, Endpoint, GitUrl, Pushed, ReadError, Source, SourceSettings, StatusBranch,
-    Tip,
+    Changes, CommitText, EXCHANGE_TIMEOUT, Endpoint, GitUrl, Pushed, ReadError, SigningKey, Source, SourceSettings,
+    StatusBranch, Tip,
 };
 use holdfast::model::tree::{InputPaths, NoticeKind, Tree};
 use tempfile::TempDir;
@@ -80,6 +80,12 @@ impl TestStatus {
     pub(crate) fn new(endpoint: Endpoint) -> Self {
         let cache = tempfile::tempdir().expect("a temporary folder");
         Self { status: StatusBranch::open(endpoint, STATUS, cache.path()).expect("opened"), cache }
+    }
+
+    /// Signed by this key from its first commit on.
+    pub(crate) fn signed(endpoint: Endpoint, key: &Path) -> Self {
+        let Self { status, cache } = Self::new(endpoint);
+        Self { status: status.signed_by(SigningKey::open(key.to_owned()).expect("a key that signs")), cache }
     }
 
     pub(crate) fn clones(&self) -> Vec<PathBuf> {

@@ -15,6 +15,7 @@ pub(crate) mod http_thread;
 pub(crate) mod kubeconfig;
 pub(crate) mod lab;
 pub(crate) mod proxy;
+pub(crate) mod signing_key;
 pub(crate) mod ssh_server;
 pub(crate) mod tls;
 mod truncated;

@@ -49,7 +49,7 @@ const HOSTS: [&str; 9] = [
 
 /// Crates that one module hides from the rest, so that it can be replaced, limited or tested in one place.
 /// `cron` cannot be told from our own module of that name; it is not usable without `chrono`.
-const CONFINED: [(&str, &[&str]); 9] = [
+const CONFINED: [(&str, &[&str]); 10] = [
     ("axum::", &["daemon"]),
     ("chrono::", &["cron", "expression"]),
     ("clap::", &["cli", "telemetry"]),
@@ -58,6 +58,7 @@ const CONFINED: [(&str, &[&str]); 9] = [
     ("kube_cel::", &["expression"]),
     ("notify::", &["daemon"]),
     ("prometheus_client::", &["metrics"]),
+    ("ssh_key::", &["git"]),
     ("yaml_rust2::", &["yaml"]),
 ];
 
