@@ -12,7 +12,7 @@ use holdfast::git::{Changes, CommitText, EXCHANGE_TIMEOUT, Endpoint, GitUrl, Pus
 use holdfast::model::applied::Applied;
 use holdfast::model::withheld::Withheld;
 use holdfast::plan::{Settings, plan};
-use holdfast::report::{self, Files, Input, Memory};
+use holdfast::report::{self, Files, History, Input, Memory};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,6 +104,8 @@ impl Report {
             applied: &Applied::default(),
             withheld: &Withheld::default(),
             observed: &observed,
+            history: &History::begin(None, now()),
+            unrotated: None,
             now: now(),
         };
         let start = Instant::now();

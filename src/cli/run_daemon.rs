@@ -9,7 +9,7 @@ use super::connection::{connect, runtime};
 use super::source::{endpoint, source};
 use crate::cron;
 use crate::daemon::{self, Settings, StatusSettings};
-use crate::git::SourceSettings;
+use crate::git::{SigningKey, SourceSettings};
 use crate::telemetry;
 
 pub(super) fn run(args: &DaemonArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
@@ -57,17 +57,21 @@ fn status(args: &DaemonArgs, source: &SourceSettings, cluster_name: &str) -> any
             "a branch named holdfast would be in the way of all branches holdfast/<cluster>: give another --status-branch"
         );
     }
-    let repository = match endpoint(&args.source, args.status_url.as_deref())? {
+    let mut repository = match endpoint(&args.source, args.status_url.as_deref())? {
         Some(endpoint) => endpoint,
         None => source.endpoint.clone(),
     };
+    if let Some(credentials) = &args.status_credentials {
+        repository.credentials = Some(credentials.clone());
+    }
     let same = repository.url.is_same_repository(&source.endpoint.url);
     if same && source.reference.as_deref() == Some(branch.as_str()) {
         bail!(
             "the status branch {branch} is the branch that the documents are read from: every status would be a new source"
         );
     }
-    Ok(StatusSettings { repository, branch, take_over: args.take_over.clone() })
+    let signing_key = args.status_signing_key.clone().map(SigningKey::open).transpose()?;
+    Ok(StatusSettings { repository, branch, take_over: args.take_over.clone(), signing_key })
 }
 
 /// Name of the pod, or of the host where there is none.

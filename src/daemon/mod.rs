@@ -3,8 +3,10 @@
 mod hints;
 mod http;
 mod pass;
+mod push;
 mod record;
 mod source;
+mod status;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,9 +22,11 @@ use crate::cluster::api::Handles;
 use crate::cluster::lease::Leader;
 use crate::cluster::watch::{FAILING_MAX, Watches};
 use crate::control::gitops::{self, Effect, Event, Gitops};
-use crate::git::{Endpoint, SourceSettings};
+use crate::git::SourceSettings;
 use crate::metrics::Metrics;
 use crate::plan;
+
+pub use status::StatusSettings;
 
 /// Events that wait for the loop; each comes from a lane that waits for its effect, or is coalesced before it gets here.
 const EVENTS_MAX: usize = 64;
@@ -49,14 +53,6 @@ pub struct Settings {
     pub listen: String,
     /// Name of the pod or host, for the Lease and the commits.
     pub instance: String,
-}
-
-/// Where the status branch is.
-#[derive(Debug)]
-pub struct StatusSettings {
-    pub repository: Endpoint,
-    pub branch: String,
-    pub take_over: Option<String>,
 }
 
 /// What all lanes share.
@@ -94,12 +90,30 @@ pub async fn run(settings: Settings, handles: Handles) -> anyhow::Result<()> {
         watches,
         leader,
     });
+    say_how_status_is_written(&shared)?;
     http::start(&shared, &mut tasks).await?;
     follow(&shared, &events, &mut tasks);
     let state = Gitops::new(loop_settings, writes_status, clock::now());
     let ended = drive(&shared, state, events, inbox, &mut tasks).await;
     shared.leader.release().await;
     ended
+}
+
+fn say_how_status_is_written(shared: &Shared) -> anyhow::Result<()> {
+    shared.metrics.read_only(shared.settings.status.is_none());
+    match &shared.settings.status {
+        None => tracing::info!("read-only: nothing is written to Git"),
+        Some(StatusSettings { repository, branch, signing_key, .. }) => {
+            let signed_by = signing_key.as_ref().map(crate::git::SigningKey::fingerprint).transpose()?;
+            tracing::info!(
+                repository = %repository.url,
+                branch,
+                signed_by = signed_by.as_deref().unwrap_or("nobody"),
+                "the status goes to Git"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Turns what the watches and the election say into events.

@@ -1,25 +1,26 @@
-//! The status branch: report, compare with its tip, commit, push once. The loop decides when, and what follows a failure.
+//! The status branch: look at its tip, report, and what differs is pushed. The loop decides when, and what follows a failure.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use sha1::{Digest as _, Sha1};
 
 use super::pass::Outcome;
+use super::push::{About, changes, push};
 use super::source::class;
+use super::status::{check_apart, check_owner};
 use super::{Shared, StatusSettings};
 use crate::clock;
 use crate::control::gitops::RecordFailure;
-use crate::git::{Changes, CommitText, Pushed, Rejection, StatusBranch, Tip, WriteError};
+use crate::git::{Changes, StatusBranch, Tip, WriteError};
 use crate::model::applied::FailureClass;
-use crate::model::names::hex;
+use crate::model::month::Month;
 use crate::model::observed::Observed;
 use crate::model::tree::Revision;
-use crate::report::{self, ClusterName, Commit, Files, Input, Memory};
+use crate::report::{self, ClusterName, Files, History, Input, Memory, Rotation, RotationRefused};
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Default)]
 pub(super) struct Lane {
@@ -35,11 +36,30 @@ struct State {
     tip: Option<Known>,
     /// What the branch said, from the first look on.
     memory: Option<Memory>,
+    /// The month in which the server did not let the history be rotated: it is not tried again in it.
+    unrotated: Option<(Month, RotationRefused)>,
 }
 
-struct Known {
-    tip: Option<Tip>,
-    files: BTreeMap<String, String>,
+pub(super) struct Known {
+    pub(super) tip: Option<Tip>,
+    pub(super) files: BTreeMap<String, String>,
+    /// What its `cluster.yaml` says.
+    pub(super) history: Option<History>,
+}
+
+/// What goes to the branch.
+pub(super) struct Report {
+    pub(super) files: Files,
+    pub(super) changes: Changes,
+    pub(super) memory: Memory,
+    /// Where the history goes before, if it goes.
+    pub(super) rotation: Option<Rotation>,
+}
+
+enum Written {
+    All,
+    /// Nothing but that is known now.
+    RotationRefused,
 }
 
 impl Lane {
@@ -52,7 +72,18 @@ impl Lane {
 
 pub(super) async fn run(shared: &Arc<Shared>) -> Result<(), RecordFailure> {
     let (Some(outcome), Some(_)) = (shared.pass.last(), &shared.settings.status) else { return Ok(()) };
-    let result = write(shared, outcome).await;
+    let mut written = write(shared, Arc::clone(&outcome)).await;
+    if matches!(written, Ok(Written::RotationRefused)) {
+        // The report must not wait for what the server does not allow.
+        written = write(shared, outcome).await;
+    }
+    let result = match written {
+        Ok(Written::All) => Ok(()),
+        Ok(Written::RotationRefused) => {
+            Err(transient("the history is not rotated: the status is written without".to_owned()))
+        }
+        Err(failure) => Err(failure),
+    };
     if let Err(failure) = &result {
         tracing::warn!("the status branch is not up to date: {}", failure.message);
     }
@@ -60,22 +91,19 @@ pub(super) async fn run(shared: &Arc<Shared>) -> Result<(), RecordFailure> {
 }
 
 /// First Git, as long as it takes; then the view of the cluster, which the watches must not wait for; then Git again.
-async fn write(shared: &Arc<Shared>, outcome: Arc<Outcome>) -> Result<(), RecordFailure> {
+async fn write(shared: &Arc<Shared>, outcome: Arc<Outcome>) -> Result<Written, RecordFailure> {
     let uid = shared.watches.observed().await.cluster_uid.clone().ok_or_else(|| {
         transient("the UID of namespace kube-system is not known yet, so nothing says whose branch it is".to_owned())
     })?;
     let (source, owner) = (outcome.plan.revision.clone(), uid.clone());
-    let known = blocking(shared, move |state, shared| {
-        state.look(shared, source.as_ref(), &owner)?;
-        Ok(state.memory.clone().unwrap_or_default())
-    })
-    .await?;
+    blocking(shared, move |state, shared| state.look(shared, source.as_ref(), &owner)).await?;
     let now = clock::now();
     let observed = shared.watches.observed().await;
     blocking(shared, move |state, shared| {
-        let (files, memory) = report::files(&input(shared, &outcome, &observed, &uid, now), &known);
+        let report = state.report(shared, &outcome, &observed, &uid, now)?;
         drop(observed);
-        state.push(shared, &outcome, &files, memory, &uid, now)
+        let Some(report) = report else { return Ok(Written::All) };
+        state.push(shared, &about(shared, &outcome, &uid, now), report)
     })
     .await
 }
@@ -114,14 +142,19 @@ impl State {
             return Ok(());
         }
         let files = tip.as_ref().map(Tip::files).transpose().map_err(failure)?.unwrap_or_default();
+        let mut history = None;
         if let Some(tip) = &tip {
-            let theirs = tip.read("cluster.yaml").map_err(failure)?.as_deref().and_then(ClusterName::of_file);
-            check_owner(theirs.as_ref(), status, uid)?;
+            let file = tip.read("cluster.yaml").map_err(failure)?;
+            check_owner(file.as_deref().and_then(ClusterName::of_file).as_ref(), status, uid)?;
+            history = file.as_deref().and_then(History::of_file);
             if self.memory.is_none() {
                 self.memory = Some(remember(tip, &files)?);
             }
+        } else {
+            // Whatever was refused, it was about another history.
+            self.unrotated = None;
         }
-        self.tip = Some(Known { tip, files });
+        self.tip = Some(Known { tip, files, history });
         Ok(())
     }
 
@@ -129,83 +162,71 @@ impl State {
         if self.branch.is_none() {
             let cache = shared.settings.cache.join("status");
             let branch = StatusBranch::open(status.repository.clone(), &status.branch, &cache).map_err(failure)?;
-            self.branch = Some(branch);
+            self.branch = Some(match &status.signing_key {
+                Some(key) => branch.signed_by(key.clone()),
+                None => branch,
+            });
         }
         self.branch.as_mut().ok_or_else(|| transient("the status branch could not be opened".to_owned()))
     }
 
-    fn push(
+    /// None if the branch says everything. The history goes with the first change of a month, so that a cluster that has
+    /// nothing to say is left alone.
+    fn report(
         &mut self,
         shared: &Shared,
         outcome: &Outcome,
-        files: &Files,
-        memory: Memory,
+        observed: &Observed,
         uid: &str,
         now: Timestamp,
-    ) -> Result<(), RecordFailure> {
-        let (Some(known), Some(branch)) = (&mut self.tip, &mut self.branch) else {
-            return Err(transient("the tip of the status branch is not known".to_owned()));
+    ) -> Result<Option<Report>, RecordFailure> {
+        let Some(known) = &self.tip else { return Err(unknown_tip()) };
+        let memory = self.memory.clone().unwrap_or_default();
+        let earlier = memory.cluster.as_ref().and_then(|cluster| cluster.history.as_ref());
+        let history = match &known.tip {
+            Some(tip) => History::of_tip(known.history.as_ref(), tip.when(), now),
+            None => History::begin(earlier, now),
         };
-        let changes = changes(files, &known.files);
-        if changes.is_empty() {
-            self.memory = Some(memory);
-            return Ok(());
-        }
-        let paths: Vec<&str> = changes.keys().map(String::as_str).collect();
-        let revision = outcome.plan.revision.as_ref().map(ToString::to_string);
-        let message = report::message(&Commit {
-            cluster_name: &shared.settings.cluster_name,
-            cluster_uid: uid,
-            source_revision: revision.as_deref(),
-            writer: &format!("{}/{VERSION}", shared.settings.instance),
-            changed: &paths,
-            memory: &memory,
-        });
-        let text = CommitText {
-            message,
-            author_name: "Holdfast".to_owned(),
-            author_email: format!("holdfast@{}.invalid", shared.settings.cluster_name),
-            when: now,
+        let refused = self.unrotated.as_ref().filter(|(month, _)| *month == Month::of(now)).map(|(_, refused)| refused);
+        let make = |history: &History| {
+            let input = input(shared, outcome, observed, uid, history, now);
+            report::files(&Input { unrotated: refused, ..input }, &memory)
         };
-        // Fetch and report took their time. What is still under way when the right ends is for compare-and-swap to stop.
-        if !shared.leader.is_leader() {
-            return Err(transient("this process may not write any more".to_owned()));
+        let (files, next) = make(&history);
+        let different = changes(&files, &known.files);
+        if different.is_empty() {
+            self.remember(shared, next);
+            return Ok(None);
         }
-        match branch.commit(known.tip.as_ref(), &changes, &text).map_err(failure)? {
-            Pushed::Done(tip) => {
-                tracing::info!(commit = tip.commit(), files = changes.len(), "wrote the status branch");
-                known.files = files
-                    .iter()
-                    .map(|(path, bytes)| (path.clone(), blob_id(bytes)))
-                    .chain(foreign(known, files))
-                    .collect();
-                known.tip = Some(tip);
-                self.memory = Some(memory);
-                Ok(())
+        let tip = known.tip.as_ref().filter(|_| refused.is_none());
+        let rotation = tip.and_then(|tip| history.rotation(&shared.settings.cluster_name, tip.when(), now));
+        let Some(rotation) = rotation else {
+            return Ok(Some(Report { files, changes: different, memory: next, rotation: None }));
+        };
+        let (files, next) = make(&rotation.then);
+        Ok(Some(Report { changes: changes(&files, &known.files), files, memory: next, rotation: Some(rotation) }))
+    }
+
+    fn push(&mut self, shared: &Shared, about: &About, report: Report) -> Result<Written, RecordFailure> {
+        let (Some(known), Some(branch)) = (&mut self.tip, &mut self.branch) else { return Err(unknown_tip()) };
+        match push(shared, branch, known, about, &report)? {
+            None => {
+                self.remember(shared, report.memory);
+                Ok(Written::All)
             }
-            Pushed::Unchanged => {
-                self.memory = Some(memory);
-                Ok(())
+            Some(refused) => {
+                tracing::warn!("the history of the status branch is not rotated: {}", refused.message());
+                self.unrotated = Some((Month::of(about.now), refused));
+                Ok(Written::RotationRefused)
             }
-            Pushed::Rejected(Rejection::Stale { found }) => {
-                let by = found.map_or_else(|| "it is gone".to_owned(), |commit| format!("it is at {commit}"));
-                Err(transient(format!("somebody else moved the status branch ({by}): it is read and written again")))
-            }
-            Pushed::Rejected(Rejection::Refused { message }) => Err(RecordFailure {
-                class: FailureClass::Denied,
-                message: format!(
-                    "the server refuses the status branch: {message}: check its protection rules and our rights"
-                ),
-            }),
-            Pushed::Unclear(error) => Err(transient(format!("the answer to the push was lost: {error}"))),
         }
     }
-}
 
-/// Files of others on the branch, which stay.
-fn foreign(known: &Known, files: &Files) -> Vec<(String, String)> {
-    let theirs = known.files.iter().filter(|(path, _)| !files.contains_key(*path) && !is_ours(path));
-    theirs.map(|(path, id)| (path.clone(), id.clone())).collect()
+    fn remember(&mut self, shared: &Shared, memory: Memory) {
+        let unrotated = memory.cluster.as_ref().is_some_and(|cluster| cluster.unrotated().is_some());
+        shared.metrics.status_unrotated(unrotated);
+        self.memory = Some(memory);
+    }
 }
 
 fn input<'a>(
@@ -213,6 +234,7 @@ fn input<'a>(
     outcome: &'a Outcome,
     observed: &'a Observed,
     uid: &'a str,
+    history: &'a History,
     now: Timestamp,
 ) -> Input<'a> {
     let settings = &shared.settings;
@@ -228,36 +250,15 @@ fn input<'a>(
         applied: &outcome.applied,
         withheld: &outcome.withheld,
         observed,
+        history,
+        unrotated: None,
         now,
     }
 }
 
-/// Without a branch in its settings the source is wherever HEAD leads, so only a revision tells.
-fn check_apart(shared: &Shared, status: &StatusSettings, source: Option<&Revision>) -> Result<(), RecordFailure> {
-    let same = status.repository.url.is_same_repository(&shared.settings.source.endpoint.url)
-        && source.is_some_and(|revision| revision.reference == status.branch);
-    if !same {
-        return Ok(());
-    }
-    Err(invalid(format!(
-        "the status branch {} is the branch that the documents are read from, so every status would be a new source: give another --status-branch",
-        status.branch
-    )))
-}
-
-/// A branch that does not say whose it is may be anybody's, and below `targets/` everything would be replaced.
-fn check_owner(theirs: Option<&ClusterName>, status: &StatusSettings, uid: &str) -> Result<(), RecordFailure> {
-    let branch = &status.branch;
-    match theirs {
-        Some(theirs) if theirs.uid == uid || status.take_over.as_deref() == Some(&theirs.uid) => Ok(()),
-        Some(theirs) => Err(invalid(format!(
-            "branch {branch} belongs to cluster {} ({}): give this cluster another --cluster-name, or take the branch over with --take-over {}",
-            theirs.name, theirs.uid, theirs.uid
-        ))),
-        None => Err(invalid(format!(
-            "branch {branch} has no cluster.yaml that says which cluster it belongs to: give another --status-branch, or rename or delete that branch"
-        ))),
-    }
+fn about<'a>(shared: &'a Shared, outcome: &Outcome, uid: &'a str, now: Timestamp) -> About<'a> {
+    let revision = outcome.plan.revision.as_ref().map(ToString::to_string);
+    About { cluster_name: &shared.settings.cluster_name, uid, revision, instance: &shared.settings.instance, now }
 }
 
 fn remember(tip: &Tip, files: &BTreeMap<String, String>) -> Result<Memory, RecordFailure> {
@@ -270,42 +271,19 @@ fn remember(tip: &Tip, files: &BTreeMap<String, String>) -> Result<Memory, Recor
     Ok(Memory::read(contents.iter().map(|(path, bytes)| (*path, bytes.as_slice()))))
 }
 
-/// What differs from the tip: new bytes, and files of ours that are no more.
-fn changes(files: &Files, tip: &BTreeMap<String, String>) -> Changes {
-    let mut changes = Changes::new();
-    for (path, bytes) in files {
-        if tip.get(path) != Some(&blob_id(bytes)) {
-            changes.insert(path.clone(), Some(bytes.clone()));
-        }
-    }
-    for path in tip.keys().filter(|path| is_ours(path) && !files.contains_key(*path)) {
-        changes.insert(path.clone(), None);
-    }
-    changes
-}
-
-/// Everything below `targets/` is written by us alone.
-fn is_ours(path: &str) -> bool {
-    path.starts_with("targets/")
-}
-
-/// The id that Git gives to a file of these bytes.
-fn blob_id(bytes: &[u8]) -> String {
-    let mut hash = Sha1::new();
-    hash.update(format!("blob {}\0", bytes.len()));
-    hash.update(bytes);
-    hex(&hash.finalize())
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failure(error: WriteError) -> RecordFailure {
+pub(super) fn failure(error: WriteError) -> RecordFailure {
     RecordFailure { class: class(error.class()), message: error.to_string() }
 }
 
-fn invalid(message: String) -> RecordFailure {
+fn unknown_tip() -> RecordFailure {
+    transient("the tip of the status branch is not known".to_owned())
+}
+
+pub(super) fn invalid(message: String) -> RecordFailure {
     RecordFailure { class: FailureClass::Invalid, message }
 }
 
-fn transient(message: String) -> RecordFailure {
+pub(super) fn transient(message: String) -> RecordFailure {
     RecordFailure { class: FailureClass::Transient, message }
 }

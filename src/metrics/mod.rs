@@ -53,6 +53,8 @@ pub struct Metrics {
     source_read: Number,
     status_failures: Gauge,
     status_written: Number,
+    status_unrotated: Gauge,
+    read_only: Gauge,
     targets: Gauge,
     held: Gauge,
     warnings: Gauge,
@@ -74,6 +76,8 @@ impl Default for Metrics {
             source_read: Number::default(),
             status_failures: Gauge::default(),
             status_written: Number::default(),
+            status_unrotated: Gauge::default(),
+            read_only: Gauge::default(),
             targets: Gauge::default(),
             held: Gauge::default(),
             warnings: Gauge::default(),
@@ -100,6 +104,8 @@ impl Metrics {
             source_read,
             status_failures,
             status_written,
+            status_unrotated,
+            read_only,
             targets,
             held,
             warnings,
@@ -120,6 +126,12 @@ impl Metrics {
             "When the status branch was last as it shall be",
             status_written.clone(),
         );
+        registry.register(
+            "status_unrotated",
+            "1 while the server does not let the history of the status branch be rotated",
+            status_unrotated.clone(),
+        );
+        registry.register("read_only", "1 if nothing is written to Git", read_only.clone());
         registry.register("targets", "Targets that ask for a backup", targets.clone());
         registry.register("held_documents", "Documents and files in Git that are held back", held.clone());
         registry.register("warnings", "Warnings of the last plan", warnings.clone());
@@ -178,6 +190,14 @@ impl Metrics {
         if let Some(written) = written {
             self.status_written.set(seconds(written));
         }
+    }
+
+    pub fn status_unrotated(&self, unrotated: bool) {
+        self.status_unrotated.set(i64::from(unrotated));
+    }
+
+    pub fn read_only(&self, read_only: bool) {
+        self.read_only.set(i64::from(read_only));
     }
 
     pub fn pass(&self, plan: &Plan, applied: &Applied, took: SignedDuration) {

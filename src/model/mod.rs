@@ -10,6 +10,7 @@ mod dump;
 pub mod finding;
 pub mod json;
 pub mod keys;
+pub mod month;
 pub mod names;
 pub mod object;
 pub mod observed;

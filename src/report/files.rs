@@ -1,10 +1,12 @@
 //! All files of the status branch for one pass. No file depends on `now` but through the time since which a condition holds.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use jiff::Timestamp;
 
-use super::memory::{Acknowledged, ClusterFile, ClusterName, Condition, Memory, SourceState};
+use super::history::{self, History, RotationRefused};
+use super::memory::{Acknowledged, ClusterFile, ClusterName, Condition, Memory, SourceState, whole_second};
 use super::target::{FOLDER_FILES_MAX, Facts, State, TargetFile, is_failure};
 use super::{findings, index, target};
 use crate::model::applied::Applied;
@@ -36,6 +38,9 @@ pub struct Input<'a> {
     /// Steps of the plan that were left out because they failed lately.
     pub withheld: &'a Withheld,
     pub observed: &'a Observed,
+    pub history: &'a History,
+    /// Why the history could not be rotated, if that was tried just now.
+    pub unrotated: Option<&'a RotationRefused>,
     pub now: Timestamp,
 }
 
@@ -118,14 +123,17 @@ fn cluster(input: &Input, targets: &[(String, TargetFile)], known: Option<&Clust
     let surplus = acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX);
     acknowledged.drain(..surplus);
     let source = source(input, known.map(|known| &known.source));
+    let source_ready = Memory::since(known.map(|known| &known.conditions), source_ready(input, &source));
+    let unrotated = history::condition(input.unrotated, input.history, known, input.now);
     ClusterFile {
         api_version: "holdfast.dev/v1alpha1".to_owned(),
         kind: "ClusterStatus".to_owned(),
         schema: 1,
         cluster: ClusterName { name: input.cluster_name.to_owned(), uid: input.cluster_uid.to_owned() },
         writer: input.writer.to_owned(),
-        conditions: vec![Memory::since(known.map(|known| &known.conditions), source_ready(input, &source))],
+        conditions: iter::once(source_ready).chain(unrotated).collect(),
         source,
+        history: Some(input.history.clone()),
         counts: counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         acknowledged,
     }
@@ -162,6 +170,6 @@ fn source_ready(input: &Input, source: &SourceState) -> Condition {
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: String::new(),
-        since: Timestamp::from_second(input.now.as_second()).unwrap_or(input.now),
+        since: whole_second(input.now),
     }
 }

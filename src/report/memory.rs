@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::history::{HISTORY_ROTATED, History};
 use crate::yaml::{self, Limits};
 
 /// A condition as a status file carries it; `since` moves only when status or reason changes.
@@ -30,6 +32,9 @@ pub struct ClusterFile {
     pub cluster: ClusterName,
     pub writer: String,
     pub source: SourceState,
+    /// Absent in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
     pub counts: BTreeMap<String, usize>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acknowledged: Vec<Acknowledged>,
@@ -66,7 +71,7 @@ pub struct Acknowledged {
 impl ClusterName {
     /// Who a `cluster.yaml` says it belongs to, also where the rest of it is from another version.
     pub fn of_file(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_value(parse(bytes)?.get("cluster")?.clone()).ok()
+        field(bytes, "cluster")
     }
 }
 
@@ -119,6 +124,21 @@ impl ClusterFile {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_value(parse(bytes)?).ok()
     }
+
+    /// What the server refused of the last rotation, if it was refused.
+    pub fn unrotated(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.kind == HISTORY_ROTATED)
+    }
+}
+
+/// One field of a file whose other fields may be of another version.
+pub(super) fn field<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Option<T> {
+    serde_json::from_value(parse(bytes)?.get(name)?.clone()).ok()
+}
+
+/// Status files have no parts of seconds.
+pub(super) fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "we write these names, in lower case")]

@@ -20,6 +20,8 @@ pub struct Commit<'a> {
     pub writer: &'a str,
     /// Paths that change, of which those of targets are listed.
     pub changed: &'a [&'a str],
+    /// The ref and the commit where the history until now is kept, if this commit has no parent because of that.
+    pub archived: Option<(&'a str, &'a str)>,
     /// As the files of the commit say.
     pub memory: &'a Memory,
 }
@@ -46,12 +48,18 @@ pub fn message(commit: &Commit) -> String {
     if !lines.is_empty() {
         out.push('\n');
     }
+    if let Some((archive, _)) = commit.archived {
+        let _ = writeln!(out, "A new month: the history until here is kept, git fetch origin {archive}\n");
+    }
     let _ = writeln!(out, "Holdfast-Cluster: {} {}", commit.cluster_name, commit.cluster_uid);
     if let Some(revision) = commit.source_revision {
         let _ = writeln!(out, "Holdfast-Source-Revision: {revision}");
     }
     let _ = writeln!(out, "Holdfast-Writer: {}", line(commit.writer));
     let _ = writeln!(out, "Holdfast-Objects: {}", lines.len());
+    if let Some((archive, tip)) = commit.archived {
+        let _ = writeln!(out, "Holdfast-Archive: {archive} {tip}");
+    }
     out
 }
 

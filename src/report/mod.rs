@@ -4,11 +4,13 @@ mod escape;
 mod files;
 mod findings;
 pub mod fleet;
+mod history;
 mod index;
 mod memory;
 mod message;
 mod target;
 
 pub use files::{Files, Input, files};
-pub use memory::{ClusterFile, ClusterName, Memory};
+pub use history::{History, Rotation, RotationRefused};
+pub use memory::{ClusterFile, ClusterName, Condition, Memory};
 pub use message::{Commit, message};

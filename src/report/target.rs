@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::memory::{Condition, Memory};
+use super::memory::{Condition, Memory, whole_second};
 use crate::cron::Schedule;
 use crate::model::applied::StepResult;
 use crate::model::finding::ReasonCode;
@@ -130,7 +130,7 @@ fn condition(kind: &str, status: &str, reason: &str, message: String, now: Times
         status: status.to_owned(),
         reason: reason.to_owned(),
         message,
-        since: Timestamp::from_second(now.as_second()).unwrap_or(now),
+        since: whole_second(now),
     }
 }
 

@@ -4,10 +4,13 @@ use holdfast::model::applied::Applied;
 use holdfast::model::observed::Observed;
 use holdfast::model::plan::Plan;
 use holdfast::model::withheld::Withheld;
-use holdfast::report::Input;
+use holdfast::report::{History, Input};
+use jiff::Timestamp;
 
 static NOTHING_TRIED: std::sync::LazyLock<Applied> = std::sync::LazyLock::new(Applied::default);
 static NOTHING_WITHHELD: std::sync::LazyLock<Withheld> = std::sync::LazyLock::new(Withheld::default);
+
+static HISTORY: std::sync::LazyLock<History> = std::sync::LazyLock::new(|| History::begin(None, Timestamp::UNIX_EPOCH));
 
 pub(crate) fn input<'a>(plan: &'a Plan, observed: &'a Observed) -> Input<'a> {
     Input {
@@ -22,6 +25,8 @@ pub(crate) fn input<'a>(plan: &'a Plan, observed: &'a Observed) -> Input<'a> {
         applied: &NOTHING_TRIED,
         withheld: &NOTHING_WITHHELD,
         observed,
+        history: &HISTORY,
+        unrotated: None,
         now: plan.now,
     }
 }

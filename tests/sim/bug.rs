@@ -24,10 +24,14 @@ pub(crate) enum Bug {
     LosesBatch,
     /// Delete without writing down that it does.
     ForgetsDeletes,
+    /// Begin the branch anew without keeping its history.
+    DropsHistory,
+    /// Put another history in the place of one that is kept.
+    OverwritesArchive,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Bug; 11] = [
+    pub(crate) const ALL: [Bug; 13] = [
         Bug::SkipsGet,
         Bug::ForgetsUid,
         Bug::IgnoresDelay,
@@ -39,5 +43,7 @@ impl Bug {
         Bug::WritesWithoutRight,
         Bug::LosesBatch,
         Bug::ForgetsDeletes,
+        Bug::DropsHistory,
+        Bug::OverwritesArchive,
     ];
 }

@@ -83,7 +83,10 @@ pub(crate) struct Trace {
 impl Env {
     pub(crate) fn new(seed: u64, bug: Option<Bug>, traced: bool) -> Self {
         Self {
-            time: "2026-11-21T00:00:00Z".parse().expect("a time"),
+            // In every other world a month ends, and with it the history of the status branch.
+            time: (if seed % 2 == 1 { "2026-11-30T23:56:00Z" } else { "2026-11-21T00:00:00Z" })
+                .parse()
+                .expect("a time"),
             skew: SignedDuration::ZERO,
             set_back: SignedDuration::ZERO,
             rng: Rng::new(seed),

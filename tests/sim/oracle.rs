@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::cluster::Cluster;
 use crate::model::fields;
 use crate::model::object::Object;
-use crate::remote::{Files, StatusCommit};
+use crate::remote::{Files, Remote, StatusCommit};
 use crate::shell::call::key_of;
 
 const DELETES_PER_HOUR_MAX: usize = 10;
@@ -188,6 +188,19 @@ impl Oracle {
         }
     }
 
+    /// A push of ours reached the server: no commit is gone, and every archive holds what it held.
+    pub(crate) fn pushed(&mut self, remote: &Remote, before: &Kept) {
+        let lost = before.commits.difference(&remote.reachable()).count();
+        if lost > 0 {
+            self.fail(format!("{lost} commits are neither on the status branch nor in an archive any more"));
+        }
+        for (name, commit) in &before.archives {
+            if remote.archives.get(name) != Some(commit) {
+                self.fail(format!("{name} no longer holds what it held"));
+            }
+        }
+    }
+
     /// A daemon believes that the branch says this.
     pub(crate) fn recorded(&mut self, files: &Arc<Files>, status: &[StatusCommit]) {
         let known =
@@ -215,6 +228,18 @@ impl Oracle {
         for what in twice {
             self.fail(what);
         }
+    }
+}
+
+/// What the server has to go on keeping.
+pub(crate) struct Kept {
+    commits: BTreeSet<usize>,
+    archives: BTreeMap<String, usize>,
+}
+
+impl Kept {
+    pub(crate) fn of(remote: &Remote) -> Self {
+        Self { commits: remote.reachable(), archives: remote.archives.clone() }
     }
 }
 

@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 
 use crate::model::cluster::Key;
 use crate::shell::pass::Outcome;
-use crate::shell::record::{input, whole};
+use crate::shell::record::{history, input, whole};
 use crate::world::World;
 
 /// Delays, backoff and the hour of the delete limit are over long before that.
@@ -124,7 +124,8 @@ fn says_so(world: &mut World, plan: Plan, observed: &Observed) {
     let on_branch = tip.files.clone();
     let memory = Memory::read(on_branch.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
     let outcome = Outcome { plan, applied: Applied::default(), withheld: Withheld::default() };
-    let (files, _) = report::files(&input(&outcome, observed, world.env.clock()), &memory);
+    let history = history(Some(tip), &memory, world.env.clock());
+    let (files, _) = report::files(&input(&outcome, observed, &history, world.env.clock()), &memory);
     let expected = whole(Some(&on_branch), &files);
     let paths: BTreeSet<&String> = expected.keys().chain(on_branch.keys()).collect();
     for path in paths {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast::model::tree::{InputPaths, Revision, Tree, TreeBuilder};
+use jiff::Timestamp;
 
 /// Path to text.
 pub(crate) type Sources = BTreeMap<String, String>;
@@ -16,6 +17,7 @@ pub(crate) struct StatusCommit {
     pub files: Arc<Files>,
     /// What a commit of ours was to say; `None` for a commit by somebody else.
     pub report: Option<Arc<Files>>,
+    pub when: Timestamp,
 }
 
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(crate) struct Remote {
     head: usize,
     pub status: Vec<StatusCommit>,
     pub tip: Option<usize>,
+    /// Histories that were put aside, by the name of their ref.
+    pub archives: BTreeMap<String, usize>,
     /// Commits of others that nobody took off the branch again.
     pub kept: BTreeSet<usize>,
 }
@@ -76,6 +80,14 @@ impl Remote {
         Ok(self.force_status(commit))
     }
 
+    /// Keeps a commit under a name that nothing else has.
+    pub(crate) fn archive(&mut self, name: &str, commit: usize) -> Result<(), usize> {
+        match *self.archives.entry(name.to_owned()).or_insert(commit) {
+            there if there == commit => Ok(()),
+            other => Err(other),
+        }
+    }
+
     /// Puts a commit on the branch whatever is there.
     pub(crate) fn force_status(&mut self, commit: StatusCommit) -> usize {
         let place = self.status.len();
@@ -94,12 +106,14 @@ impl Remote {
         self.kept.retain(|commit| reachable.contains(commit));
     }
 
+    /// Commits of the branch and of the archives.
     pub(crate) fn reachable(&self) -> BTreeSet<usize> {
         let mut reachable = BTreeSet::new();
-        let mut at = self.tip;
-        while let Some(place) = at {
-            reachable.insert(place);
-            at = self.status[place].parent;
+        for tip in self.tip.iter().chain(self.archives.values()) {
+            let mut at = Some(*tip);
+            while let Some(place) = at.filter(|place| reachable.insert(*place)) {
+                at = self.status[place].parent;
+            }
         }
         reachable
     }

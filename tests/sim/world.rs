@@ -224,5 +224,10 @@ fn foreign_commit(env: &mut Env) {
     files.insert(path, format!("by somebody {}", env.rng.below(1000)).into_bytes());
     env.counts.fault("foreign commit");
     env.note(|| "somebody commits to the status branch".to_owned());
-    env.remote.force_status(StatusCommit { parent: tip, files: std::sync::Arc::new(files), report: None });
+    env.remote.force_status(StatusCommit {
+        parent: tip,
+        files: std::sync::Arc::new(files),
+        report: None,
+        when: env.clock(),
+    });
 }

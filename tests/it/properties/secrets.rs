@@ -100,6 +100,7 @@ fn shown(plan: &holdfast::model::plan::Plan, cluster: &Cluster) -> Vec<String> {
     let (files, memory) = report::files(&input(plan, &observed), &Memory::default());
     let changed: Vec<&str> = files.keys().map(String::as_str).collect();
     let message = report::message(&report::Commit {
+        archived: None,
         cluster_name: "c",
         cluster_uid: "u",
         source_revision: None,

@@ -139,8 +139,11 @@ impl Daemon {
                 }
             }
             DaemonEvent::Push => {
-                let result = self.record.push(env);
-                self.state.handle(LoopEvent::Recorded(result), clock);
+                match self.record.push(env) {
+                    Some(result) => self.state.handle(LoopEvent::Recorded(result), clock),
+                    // The history stays; the report goes on top of it.
+                    None => self.soon(env, DaemonEvent::Look),
+                }
             }
         }
         self.role(env);

@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use holdfast::control::gitops::RecordFailure;
 use holdfast::model::applied::FailureClass;
+use holdfast::model::month::Month;
 use holdfast::model::observed::Observed;
-use holdfast::report::{self, Input, Memory};
+use holdfast::report::{self, History, Input, Memory, Rotation, RotationRefused};
 use jiff::Timestamp;
 
 use super::pass::Outcome;
 use crate::bug::Bug;
 use crate::env::Env;
+use crate::oracle::Kept;
 use crate::remote::{Files, StatusCommit};
 
 #[derive(Default)]
 pub(crate) struct Record {
     memory: Option<Memory>,
+    unrotated: Option<(Month, RotationRefused)>,
     run: Option<Run>,
 }
 
@@ -25,9 +28,27 @@ struct Run {
     /// All files of the commit, those of others too.
     tree: Arc<Files>,
     memory: Memory,
+    rotation: Option<Rotation>,
 }
 
-pub(crate) fn input<'a>(outcome: &'a Outcome, observed: &'a Observed, now: Timestamp) -> Input<'a> {
+/// As `daemon::record` has it.
+pub(crate) fn history(tip: Option<&StatusCommit>, memory: &Memory, now: Timestamp) -> History {
+    let earlier = memory.cluster.as_ref().and_then(|cluster| cluster.history.as_ref());
+    match tip {
+        Some(tip) => {
+            let said = tip.files.get("cluster.yaml").and_then(|file| History::of_file(file));
+            History::of_tip(said.as_ref(), tip.when, now)
+        }
+        None => History::begin(earlier, now),
+    }
+}
+
+pub(crate) fn input<'a>(
+    outcome: &'a Outcome,
+    observed: &'a Observed,
+    history: &'a History,
+    now: Timestamp,
+) -> Input<'a> {
     Input {
         cluster_name: "sim",
         cluster_uid: observed.cluster_uid.as_deref().unwrap_or_default(),
@@ -40,6 +61,8 @@ pub(crate) fn input<'a>(outcome: &'a Outcome, observed: &'a Observed, now: Times
         applied: &outcome.applied,
         withheld: &outcome.withheld,
         observed,
+        history,
+        unrotated: None,
         now,
     }
 }
@@ -67,31 +90,60 @@ impl Record {
             return Some(transient("the forge is away"));
         }
         let expected = env.remote.tip;
-        let tip = expected.map(|place| env.remote.status[place].files.clone());
+        let tip = expected.map(|place| env.remote.status[place].clone());
+        let on_branch = tip.as_ref().map(|tip| &*tip.files);
         let memory = self.memory.get_or_insert_with(|| {
-            Memory::read(
-                tip.iter().flat_map(|files| files.iter()).map(|(path, bytes)| (path.as_str(), bytes.as_slice())),
-            )
+            let files = on_branch.into_iter().flatten();
+            Memory::read(files.map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
         });
-        let (files, memory) = report::files(&input(outcome, observed, env.clock()), memory);
-        let tree = whole(tip.as_deref(), &files);
-        if tip.as_deref() == Some(&tree) {
-            self.memory = Some(memory);
+        if tip.is_none() {
+            self.unrotated = None;
+        }
+        let now = env.clock();
+        let history = history(tip.as_ref(), memory, now);
+        let refused = self.unrotated.as_ref().filter(|(month, _)| *month == Month::of(now)).map(|(_, refused)| refused);
+        let make = |history: &History| {
+            let input = input(outcome, observed, history, now);
+            let (files, next) = report::files(&Input { unrotated: refused, ..input }, memory);
+            let tree = whole(on_branch, &files);
+            Run { expected, files: Arc::new(files), tree: Arc::new(tree), memory: next, rotation: None }
+        };
+        let run = make(&history);
+        if on_branch == Some(&*run.tree) {
+            self.memory = Some(run.memory);
             return Some(Ok(()));
         }
-        self.run = Some(Run { expected, files: Arc::new(files), tree: Arc::new(tree), memory });
+        let tip = tip.as_ref().filter(|_| refused.is_none());
+        let rotation = tip.and_then(|tip| history.rotation("sim", tip.when, now));
+        self.run = Some(match rotation {
+            Some(rotation) => Run { rotation: Some(rotation.clone()), ..make(&rotation.then) },
+            None => run,
+        });
         None
     }
 
-    /// Pushes what was prepared; the oracle holds the answer against the branch.
-    pub(crate) fn push(&mut self, env: &mut Env) -> Result<(), RecordFailure> {
-        let Some(run) = self.run.take() else { return transient("nothing was prepared") };
-        let files = Arc::clone(&run.files);
-        let result = self.send(env, run);
+    /// Pushes what was prepared; the oracle holds the answer against the branch. `None`: the history may not go aside.
+    pub(crate) fn push(&mut self, env: &mut Env) -> Option<Result<(), RecordFailure>> {
+        let Some(run) = self.run.take() else { return Some(transient("nothing was prepared")) };
+        let (files, kept) = (Arc::clone(&run.files), Kept::of(&env.remote));
+        let aside = match (&run.rotation, run.expected) {
+            (Some(rotation), Some(tip)) => set_aside(env, &rotation.archive, tip),
+            _ => Ok(None),
+        };
+        let result = match aside {
+            Ok(Some(refused)) => {
+                self.unrotated = Some((Month::of(env.clock()), refused));
+                env.oracle.pushed(&env.remote, &kept);
+                return None;
+            }
+            Ok(None) => self.send(env, run),
+            Err(failure) => Err(failure),
+        };
+        env.oracle.pushed(&env.remote, &kept);
         if result.is_ok() {
             env.oracle.recorded(&files, &env.remote.status);
         }
-        result
+        Some(result)
     }
 
     /// The push reaches the server, or not; then the server is asked what is there.
@@ -102,8 +154,13 @@ impl Record {
         if env.fault("push rejected", 40) {
             return rejected(env);
         }
-        let parent = if env.has(Bug::DropsForeignCommits) { ours(env, run.expected) } else { run.expected };
-        let commit = StatusCommit { parent, files: Arc::clone(&run.tree), report: Some(Arc::clone(&run.files)) };
+        let parent = match &run.rotation {
+            Some(_) => None,
+            None if env.has(Bug::DropsForeignCommits) => ours(env, run.expected),
+            None => run.expected,
+        };
+        let (files, report) = (Arc::clone(&run.tree), Some(Arc::clone(&run.files)));
+        let commit = StatusCommit { parent, files, report, when: env.clock() };
         let lies = env.fault("push not there", 30);
         let pushed = if lies {
             Ok(None)
@@ -113,7 +170,7 @@ impl Record {
             env.remote.push_status(run.expected, commit).map(Some)
         };
         if matches!(pushed, Ok(Some(_))) {
-            env.counts.effect("commit");
+            env.counts.effect(if run.rotation.is_some() { "rotation" } else { "commit" });
             env.oracle.commits += 1;
             env.note(|| format!("status commit with {} files", run.tree.len()));
         }
@@ -130,6 +187,30 @@ impl Record {
         self.memory = Some(run.memory);
         Ok(())
     }
+}
+
+/// The history goes to its archive, unless the server refuses that or what comes after.
+fn set_aside(env: &mut Env, archive: &str, tip: usize) -> Result<Option<RotationRefused>, RecordFailure> {
+    let message = "because".to_owned();
+    if env.has(Bug::DropsHistory) {
+        return Ok(None);
+    }
+    if env.fault("archive refused", 150) {
+        return Ok(Some(RotationRefused::Archive { archive: archive.to_owned(), message }));
+    }
+    if env.has(Bug::OverwritesArchive) {
+        env.remote.archives.insert(archive.to_owned(), tip);
+    }
+    if let Err(other) = env.remote.archive(archive, tip) {
+        let (archive, commit) = (archive.to_owned(), format!("{other:040x}"));
+        return Ok(Some(RotationRefused::Taken { archive, commit }));
+    }
+    env.note(|| format!("{archive} is at {tip}"));
+    if env.fault("rotation interrupted", 150) {
+        return transient("the forge is away").map(|()| None);
+    }
+    let refused = env.fault("replacement refused", 300);
+    Ok(refused.then_some(RotationRefused::Replacement { message }))
 }
 
 fn rejected(env: &Env) -> Result<(), RecordFailure> {
