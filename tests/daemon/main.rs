@@ -18,4 +18,5 @@ mod outage;
 mod restart;
 mod rights;
 mod state;
+mod trust;
 mod world;
