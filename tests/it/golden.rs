@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 
 use holdfast::model::delete_log::RecentDelete;
 use holdfast::model::desired::Desired;
-use holdfast::model::finding::{HeldCode, ReasonCode, RefusalCode, WarningCode};
+use holdfast::model::finding::{CoverageCode, HeldCode, ReasonCode, RefusalCode, WarningCode};
 use holdfast::model::plan::Plan;
 use holdfast::plan::Settings;
 use holdfast::plan::render::{Palette, diff, json};
+use holdfast::report::{Memory, files};
+use holdfast::{schema, yaml};
 use jiff::{SignedDuration, Timestamp};
 
+use super::report_input::input;
 use super::world::{Cluster, tree_of_folder};
 
 /// Fewer cases than this are a lost folder.
@@ -78,7 +81,13 @@ fn plans_are_as_reviewed() {
     let mut differing = Vec::new();
     for case in &cases {
         let plan = case.plan();
-        for (name, text) in [("plan.json", json(&plan, None)), ("plan.txt", diff(&plan, Palette::Plain, &|_| None))] {
+        let mut texts = vec![("plan.json", json(&plan, None)), ("plan.txt", diff(&plan, Palette::Plain, &|_| None))];
+        // Where a case is about what people read on the forge.
+        if case.folder.join("README.md").exists() {
+            let readme = files(&input(&plan, &case.cluster.observed()), &Memory::default()).0.remove("README.md");
+            texts.push(("README.md", String::from_utf8(readme.unwrap()).unwrap()));
+        }
+        for (name, text) in texts {
             let path = case.folder.join(name);
             if update {
                 std::fs::write(&path, &text).unwrap();
@@ -88,6 +97,25 @@ fn plans_are_as_reviewed() {
         }
     }
     assert!(differing.is_empty(), "{} differ; UPDATE_GOLDEN=1 writes them:\n{}", differing.len(), differing.join("\n"));
+}
+
+#[test]
+fn the_files_of_every_plan_fit_their_schemas() {
+    let mut checked = 0;
+    for case in cases() {
+        let (files, _) = files(&input(&case.plan(), &case.cluster.observed()), &Memory::default());
+        for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".yaml")) {
+            let document = &yaml::parse(bytes, &yaml::Limits::default()).unwrap()[0].value;
+            let crd = schema::written().find(|crd| document["kind"] == crd.kind);
+            let issues = crd.unwrap_or_else(|| panic!("{}: {path} has no schema", case.name())).check(document);
+            assert!(issues.is_empty(), "{}: {path}: {issues:?}", case.name());
+            checked += 1;
+        }
+        let plan: serde_json::Value = serde_json::from_str(&json(&case.plan(), None)).unwrap();
+        let issues = schema::written().find(|crd| crd.kind == "Plan").unwrap().check(&plan);
+        assert!(issues.is_empty(), "{}: {issues:?}", case.name());
+    }
+    assert!(checked > 2 * CASES_MIN, "{checked}");
 }
 
 #[test]
@@ -130,11 +158,13 @@ fn every_code_occurs_in_a_golden_plan() {
         seen.extend(plan.refusals.iter().map(|refusal| format!("refusal {}", refusal.code.as_str())));
         seen.extend(plan.held.iter().map(|held| format!("held {}", held.code.as_str())));
         seen.extend(plan.warnings.iter().map(|warning| format!("warning {}", warning.code.as_str())));
+        seen.extend(plan.uncovered.iter().map(|uncovered| format!("uncovered {}", uncovered.code.as_str())));
     }
     let all = ReasonCode::ALL.iter().map(|code| format!("reason {}", code.as_str()));
     let all = all.chain(RefusalCode::ALL.iter().map(|code| format!("refusal {}", code.as_str())));
     let all = all.chain(HeldCode::ALL.iter().map(|code| format!("held {}", code.as_str())));
     let all = all.chain(WarningCode::ALL.iter().map(|code| format!("warning {}", code.as_str())));
+    let all = all.chain(CoverageCode::ALL.iter().map(|code| format!("uncovered {}", code.as_str())));
     let missing: Vec<String> = all.filter(|code| !seen.contains(code)).collect();
     assert!(missing.is_empty(), "no golden plan has: {}", missing.join(", "));
 }
