@@ -10,6 +10,7 @@ test: prerequisites
 	cargo test --lib --test it --test git
 	cargo test --release --test sim -- --nocapture
 	cargo test --test cluster --test daemon
+	tests/tools/check.sh
 
 bench: prerequisites
 	cargo bench --bench loop

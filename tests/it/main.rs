@@ -9,6 +9,7 @@ mod docs;
 mod golden;
 mod hostile;
 mod json_schema;
+mod monitoring;
 mod mutants;
 mod properties;
 mod report_input;
