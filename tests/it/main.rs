@@ -6,6 +6,7 @@
 mod corpus;
 mod cron;
 mod docs;
+mod examples;
 mod golden;
 mod hostile;
 mod json_schema;
