@@ -5,6 +5,7 @@
 mod harness;
 
 mod audit;
+mod beside;
 mod daemon;
 mod documents;
 mod drift;

@@ -18,6 +18,7 @@ pub(crate) mod proxy;
 pub(crate) mod signing_key;
 pub(crate) mod ssh_server;
 pub(crate) mod tls;
+pub(crate) mod tools;
 mod truncated;
 pub(crate) mod wait;
 
