@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::audit::writes;
+use crate::daemon::Daemon;
 use crate::documents;
 use crate::harness::git_cli::Git;
 use crate::harness::tools::{Reconciled, Tools};
@@ -28,6 +29,7 @@ const APPLICATIONS: [(&str, &[&str]); 4] = [
     ("label", &["argocd", "--track-by-label"]),
     ("server-side", &["argocd", "--server-side"]),
 ];
+const FLUX: [(&str, &[&str]); 1] = [APPLICATIONS[0]];
 /// Also in the folder of Argo CD by annotation: a workload that asks for a backup, and the configuration that it would get.
 const CONTESTED: &str = "contested";
 
@@ -55,13 +57,23 @@ impl Checkout {
 
 /// All applications reconcile at the same time, each as often.
 async fn reconcile(world: &World, checkout: &Checkout, rounds: usize) -> BTreeMap<&'static str, Reconciled> {
+    reconcile_some(world, checkout, &APPLICATIONS, rounds).await
+}
+
+async fn reconcile_some(
+    world: &World,
+    checkout: &Checkout,
+    applications: &'static [(&'static str, &'static [&'static str])],
+    rounds: usize,
+) -> BTreeMap<&'static str, Reconciled> {
     let kubeconfig = world.cluster.kubeconfig().display().to_string();
     let (tree, inventory) = (checkout.tree(), checkout.folder.path().join("inventory"));
     let namespace = world.shop.name.clone();
     let run = move || {
         let tools = Tools::get().expect("they were there before");
         thread::scope(|scope| {
-            let started = APPLICATIONS.map(|(name, words)| {
+            let start = |(name, words): &(&'static str, &[&str])| {
+                let name = *name;
                 let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
                 arguments.push(format!("--kubeconfig={kubeconfig}"));
                 arguments.push(format!("--tree={}", folder(&tree, name).display()));
@@ -73,11 +85,13 @@ async fn reconcile(world: &World, checkout: &Checkout, rounds: usize) -> BTreeMa
                 }
                 let tools = &tools;
                 (name, scope.spawn(move || tools.reconcile(&arguments)))
-            });
-            started.map(|(name, thread)| (name, thread.join().expect("a tool reconciles")))
+            };
+            let started: Vec<_> = applications.iter().map(start).collect();
+            let joined = started.into_iter().map(|(name, thread)| (name, thread.join().expect("a tool reconciles")));
+            joined.collect()
         })
     };
-    BTreeMap::from(tokio::task::spawn_blocking(run).await.expect("the tools ran"))
+    tokio::task::spawn_blocking(run).await.expect("the tools ran")
 }
 
 fn folder(tree: &Path, name: &str) -> std::path::PathBuf {
@@ -176,7 +190,7 @@ async fn tools_and_daemon_leave_each_other_alone() {
     let first = reconcile(&world, &checkout, 1).await;
     assert!(first.values().all(|did| did.changed.len() >= 2 && did.pruned.is_empty()), "{first:?}");
     scheduled(&world, "0 2 * * *").await;
-    contested(&world, &daemon).await;
+    claimed_first(&world, &daemon).await;
     // Until the controllers of Kubernetes have written the statuses of the workloads, too.
     let mut before = versions(&world).await;
     eventually(SOON, "nothing moves", async || {
@@ -208,15 +222,16 @@ async fn tools_and_daemon_leave_each_other_alone() {
     assert!(changed.values().all(|did| did.changed.len() == 1 && did.pruned.is_empty()), "{changed:?}");
     scheduled(&world, "15 4 * * *").await;
     they_do_prune_and_correct(&world, &checkout).await;
+    claimed_later(&world, &daemon, &checkout).await;
     println!(
         "| beside Argo CD (3 ways) and Flux | {ROUNDS} reconciles each over {passes} passes: 0 writes, 0 differences, 0 pruned |"
     );
     drop(daemon);
-    world.finish("beside").await;
+    world.finish_after_deletes("beside", &["deployment-flux"]).await;
 }
 
 /// What Argo CD has in Git stays Argo CD's: the daemon says so once and touches nothing.
-async fn contested(world: &World, daemon: &crate::daemon::Daemon) {
+async fn claimed_first(world: &World, daemon: &Daemon) {
     daemon.metric_is("holdfast_refusals{code=\"ForeignObject\"}", |count| count == 1).await;
     let theirs = generated(world, CONFIGURATIONS, CONTESTED).await.expect("Argo CD made it");
     assert_eq!(theirs.data["spec"]["schedule"], "0 5 * * *");
@@ -246,5 +261,35 @@ async fn they_do_prune_and_correct(world: &World, checkout: &Checkout) {
         other => Err(format!("{other:?}")),
     })
     .await;
+    scheduled(world, "15 4 * * *").await;
+}
+
+/// Flux is given a document of what the daemon made: Holdfast sets it back twice, says so, and leaves it to Flux; when
+/// Flux has pruned it, it is made anew.
+async fn claimed_later(world: &World, daemon: &Daemon, checkout: &Checkout) {
+    const PATH: &str = "apps/flux/backup.yaml";
+    let document = documents::configuration(&world.shop.name, "deployment-flux", "deployment-flux", "0 6 * * *");
+    world.git.repository().push_files("main", &[(PATH, &document)], "claim");
+    checkout.pull();
+    eventually(SOON, "the daemon gives in", async || {
+        reconcile_some(world, checkout, &FLUX, 1).await;
+        match daemon.metric("holdfast_refusals{code=\"DriftContested\"}").await {
+            Some(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    reconcile_some(world, checkout, &FLUX, 1).await;
+    let mark = world.mark();
+    let did = reconcile_some(world, checkout, &FLUX, 5).await;
+    assert!(did.values().all(|did| did.changed.is_empty() && did.pruned.is_empty()), "{did:?}");
+    if let Some(entries) = world.since(mark).await {
+        assert_eq!(writes(&entries), Vec::<&_>::new());
+    }
+
+    world.git.repository().remove_files("main", &[PATH], "no claim");
+    checkout.pull();
+    let did = reconcile_some(world, checkout, &FLUX, 1).await;
+    assert_eq!(did["flux"].pruned.len(), 1, "{did:?}");
     scheduled(world, "15 4 * * *").await;
 }

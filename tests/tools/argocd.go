@@ -60,6 +60,7 @@ func argocd(arguments []string) error {
 	a.cache = cache.NewClusterCache(config,
 		cache.SetLogr(logr.Discard()),
 		cache.SetKubectl(a.kubectl),
+		cache.SetSettings(cache.Settings{ResourcesFilter: &fewKinds{}}),
 		cache.SetNamespaces([]string{a.namespace}),
 		cache.SetClusterResources(true),
 		cache.SetPopulateResourceInfoHandler(a.info),
@@ -68,6 +69,13 @@ func argocd(arguments []string) error {
 		return err
 	}
 	return a.each(a.once)
+}
+
+// fewKinds leaves out what no application of a test has, to start in less time.
+type fewKinds struct{}
+
+func (*fewKinds) IsExcludedResource(group, kind, _ string) bool {
+	return !slices.Contains([]string{"Namespace", "Deployment", "ReplicaSet", "PersistentVolumeClaim", "ConfigMap"}, kind) && group != "stash.appscode.com"
 }
 
 // info is controller/cache/cache.go of Argo CD: an object without an owner whose mark names an application is the application's.
