@@ -25,12 +25,21 @@ fn series(expression: &str) -> BTreeSet<String> {
     ours.map(|word| word.strip_suffix("_total").unwrap_or(word).to_owned()).collect()
 }
 
+/// The names that `src/metrics` registers. The reference leaves out families that have no sample yet.
+fn registered() -> BTreeSet<String> {
+    let source = read("src/metrics/mod.rs");
+    let calls = source.split("registry.register(").skip(1);
+    calls.filter_map(|call| Some(format!("holdfast_{}", call.split('"').nth(1)?))).collect()
+}
+
 fn assert_known(expressions: &[String]) {
-    let reference = read("docs/reference/metrics.md");
     let used: BTreeSet<String> = expressions.iter().flat_map(|expression| series(expression)).collect();
     assert!(used.len() >= 5, "{used:?}");
-    let unknown: Vec<_> = used.iter().filter(|name| !reference.contains(&format!("| `{name}` |"))).collect();
-    assert!(unknown.is_empty(), "not in docs/reference/metrics.md: {unknown:?}");
+    let unknown: Vec<_> = used.difference(&registered()).cloned().collect();
+    assert!(unknown.is_empty(), "not in src/metrics: {unknown:?}");
+    let reference = read("docs/reference/metrics.md");
+    let documented = used.iter().filter(|name| reference.contains(&format!("| `{name}` |"))).count();
+    assert!(documented >= 5, "docs/reference/metrics.md knows {documented} of {used:?}");
 }
 
 fn alerts() -> Vec<Value> {
