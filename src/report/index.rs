@@ -158,7 +158,7 @@ fn uncovered(out: &mut String, plan: &Plan) {
     }
     out.push_str("| target | code | why | policy |\n|---|---|---|---|\n");
     let lines = plan.uncovered.iter().map(|one| {
-        let policy = format!("{} {}", one.policy, one.at);
+        let policy = format!("{} ({})", one.policy, one.at);
         let target =
             format!("{}/{}.{}", one.target.namespace, one.target.kind.as_str().to_ascii_lowercase(), one.target.name);
         format!("| {} | {} | {} | {} |\n", code(&target), one.code.as_str(), code(&one.message), code(&policy))
@@ -180,9 +180,9 @@ fn complaints(out: &mut String, plan: &Plan) {
             .map(|key| format!("{} {}", key.kind.as_str(), key.short()))
             .or_else(|| refusal.target.as_ref().map(crate::model::object::TargetKey::spoken));
         let about = about.or_else(|| refusal.at.as_ref().map(ToString::to_string));
-        let message = match &refusal.policy {
-            Some(policy) => Cow::Owned(format!("{} (policy {policy})", refusal.message)),
-            None => Cow::Borrowed(refusal.message.as_str()),
+        let message = match (&refusal.policy, &refusal.at) {
+            (Some(policy), Some(at)) => Cow::Owned(format!("{} (policy {policy}, {at})", refusal.message)),
+            (_, _) => Cow::Borrowed(refusal.message.as_str()),
         };
         (about.unwrap_or_default(), refusal.code.as_str(), message)
     });
