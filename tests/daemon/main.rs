@@ -16,6 +16,7 @@ mod hostile_status;
 mod idle;
 mod killed;
 mod outage;
+mod policies;
 mod restart;
 mod rights;
 mod state;
