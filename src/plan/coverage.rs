@@ -18,7 +18,8 @@ pub(super) fn plan(world: &World, draft: &mut Draft) {
     if policies().next().is_none() {
         return;
     }
-    let backups = Backups::of(world, draft);
+    let copies = policies().filter_map(|policy| policy.coverage.as_ref()?.copies).max();
+    let backups = Backups::of(world, draft, copies > Some(1));
     let found = coverage::find(policies(), &world.observed.targets, &backups.protectors(world), world.now);
     draft.uncovered = found.uncovered;
     draft.coverage = found.counted;
@@ -39,19 +40,21 @@ struct Backups {
     all: Vec<Backup>,
     /// How many configurations write to a Repository.
     users: BTreeMap<ObjectKey, usize>,
+    /// Whether it matters where the data goes; to tell takes reading every Repository.
+    places: bool,
     /// Repositories that are about to be made.
     made: BTreeMap<ObjectKey, String>,
 }
 
 impl Backups {
-    fn of(world: &World, draft: &Draft) -> Self {
+    fn of(world: &World, draft: &Draft, places: bool) -> Self {
         let leaving: BTreeSet<&ObjectKey> = draft
             .protections
             .iter()
             .filter(|one| one.standing == Standing::Leaving)
             .filter_map(|one| one.configuration.as_ref())
             .collect();
-        let mut backups = Self { all: Vec::new(), users: BTreeMap::new(), made: BTreeMap::new() };
+        let mut backups = Self { all: Vec::new(), users: BTreeMap::new(), places, made: BTreeMap::new() };
         for (key, live) in world.observed.objects.iter().filter(|(key, _)| is_invoker(key.kind)) {
             let state = if live.deleting || leaving.contains(key) {
                 State::Leaving
@@ -117,7 +120,7 @@ impl Backups {
     }
 
     fn place(&self, world: &World, repository: Option<&ObjectKey>) -> String {
-        let Some(key) = repository else { return String::new() };
+        let Some(key) = repository.filter(|_| self.places) else { return String::new() };
         match (self.made.get(key), world.live(key)) {
             (Some(place), _) => place.clone(),
             (None, Some(live)) => place(key, &live.spec()),

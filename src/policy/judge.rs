@@ -20,6 +20,12 @@ pub const BUDGET: u64 = 10_000_000;
 /// Characters of a message: a sentence or two.
 const MESSAGE_MAX: usize = 500;
 
+/// The same in the whole pass, so it decides nothing that was decided before in another way.
+const NOW: &str = "now";
+
+/// What the expressions read of one subject, made once for all policies.
+type Values<'p, 'a> = BTreeMap<&'p str, Cow<'a, Value>>;
+
 /// What one validation says against one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -63,10 +69,11 @@ impl<'p> Judge<'p> {
     }
 
     /// Everything that the policies say against the subject, in the order of their names.
-    pub fn judge(&self, subject: &Subject) -> Vec<Decision> {
+    pub fn judge<'a>(&'a self, subject: &Subject<'a>) -> Vec<Decision> {
+        let mut values = Values::new();
         self.matching(subject.kind)
             .filter(|prepared| prepared.policy.matching.selects(subject.namespace, subject.labels))
-            .flat_map(|prepared| self.by_one(prepared, subject).to_vec())
+            .flat_map(|prepared| self.by_one(prepared, subject, &mut values).to_vec())
             .collect()
     }
 
@@ -76,41 +83,43 @@ impl<'p> Judge<'p> {
     }
 
     /// What one policy says of a subject that was selected for it.
-    pub fn judge_by(&self, name: &str, subject: &Subject) -> Vec<Decision> {
+    pub fn judge_by<'a>(&'a self, name: &str, subject: &Subject<'a>) -> Vec<Decision> {
         let of_name = self.policies.iter().filter(|prepared| prepared.policy.name == name);
-        of_name.flat_map(|prepared| self.by_one(prepared, subject).to_vec()).collect()
+        let mut values = Values::new();
+        of_name.flat_map(|prepared| self.by_one(prepared, subject, &mut values).to_vec()).collect()
     }
 
     fn matching(&self, kind: Judged) -> impl Iterator<Item = &Prepared<'p>> {
         self.policies.iter().filter(move |prepared| prepared.policy.matching.kinds.contains(&kind))
     }
 
-    fn by_one(&self, prepared: &Prepared<'p>, subject: &Subject) -> Rc<[Decision]> {
-        let mut values: BTreeMap<&str, Cow<Value>> = BTreeMap::new();
+    fn by_one<'a>(
+        &'a self,
+        prepared: &Prepared<'p>,
+        subject: &Subject<'a>,
+        values: &mut Values<'p, 'a>,
+    ) -> Rc<[Decision]> {
         let mut key = String::new();
-        for (root, paths) in &prepared.reads {
-            let value = match *root {
-                "now" => {
-                    key.push_str("now\n");
-                    continue;
-                }
+        for (root, paths) in prepared.reads.iter().filter(|(root, _)| **root != NOW) {
+            let value = values.entry(root).or_insert_with(|| match *root {
                 "object" => Cow::Borrowed(subject.object),
                 "cluster" => Cow::Borrowed(&self.cluster),
                 other => (subject.others)(other),
-            };
+            });
             for path in paths {
-                memo::write(&mut key, &value, path.get(1..).unwrap_or_default());
+                memo::write(&mut key, value, path.get(1..).unwrap_or_default());
             }
-            values.insert(root, value);
         }
         if let Some(known) = prepared.memo.get(&key) {
             return known;
         }
         let mut scope = self.engine.scope();
-        for (root, value) in &values {
-            scope.set(root, Input::Json(value));
+        for root in prepared.reads.keys() {
+            if let Some(value) = values.get(root) {
+                scope.set(root, Input::Json(value));
+            }
         }
-        scope.set("now", Input::Time(self.now));
+        scope.set(NOW, Input::Time(self.now));
         let decisions = prepared.decide(&mut scope);
         prepared.memo.keep(key, &decisions);
         decisions

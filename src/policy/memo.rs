@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -30,14 +31,64 @@ impl Memo {
     }
 }
 
-/// The value at the end of a path, and nothing apart from `null` where there is none.
+/// The value at the end of a path. Where there is none: how far the path leads and to what, since an expression can tell
+/// apart a field that is missing from a parent that is.
 pub(super) fn write(key: &mut String, value: &Value, path: &[String]) {
-    let mut at = Some(value);
-    for step in path {
-        at = at.and_then(|value| value.get(step));
+    let mut at = value;
+    for (depth, step) in path.iter().enumerate() {
+        match at.get(step) {
+            Some(inner) => at = inner,
+            None => {
+                let _ = writeln!(key, "-{depth}{}", sort(at));
+                return;
+            }
+        }
     }
-    if let Some(value) = at {
-        key.push_str(&value.to_string());
+    let _ = writeln!(key, "{at}");
+}
+
+fn sort(value: &Value) -> char {
+    match value {
+        Value::Null => 'n',
+        Value::Bool(_) => 'b',
+        Value::Number(_) => '0',
+        Value::String(_) => 's',
+        Value::Array(_) => 'l',
+        Value::Object(_) => 'o',
     }
-    key.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_expression_can_tell_apart_has_another_key() {
+        let path: Vec<String> = ["a", "b"].map(str::to_owned).to_vec();
+        let values = [
+            json!({}),
+            json!({"a": null}),
+            json!({"a": {}}),
+            json!({"a": "b"}),
+            json!({"a": ["b"]}),
+            json!({"a": 1}),
+            json!({"a": true}),
+            json!({"a": {"b": null}}),
+            json!({"a": {"b": ""}}),
+            json!({"a": {"b": "null"}}),
+            json!({"a": {"b": {}}}),
+            json!(null),
+        ];
+        let keys: std::collections::BTreeSet<String> = values
+            .iter()
+            .map(|value| {
+                let mut key = String::new();
+                write(&mut key, value, &path);
+                key
+            })
+            .collect();
+        assert_eq!(keys.len(), values.len(), "{keys:?}");
+    }
 }
