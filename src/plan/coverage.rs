@@ -10,7 +10,7 @@ use super::world::{World, repository_of, target_of};
 use crate::model::address::Address;
 use crate::model::json::text;
 use crate::model::object::{Kind, ObjectKey, TargetKey};
-use crate::model::plan::{Action, Standing};
+use crate::model::plan::{Action, Protection, Standing};
 use crate::policy::coverage::{self, Protector, Protectors, State, Success};
 
 pub(super) fn plan(world: &World, draft: &mut Draft) {
@@ -38,6 +38,8 @@ struct Backup {
 
 struct Backups {
     all: Vec<Backup>,
+    /// Targets that ask for a backup and do not get it.
+    refused: BTreeSet<TargetKey>,
     /// How many configurations write to a Repository.
     users: BTreeMap<ObjectKey, usize>,
     /// Whether it matters where the data goes; to tell takes reading every Repository.
@@ -54,7 +56,8 @@ impl Backups {
             .filter(|one| one.standing == Standing::Leaving)
             .filter_map(|one| one.configuration.as_ref())
             .collect();
-        let mut backups = Self { all: Vec::new(), users: BTreeMap::new(), places, made: BTreeMap::new() };
+        let mut backups =
+            Self { all: Vec::new(), refused: BTreeSet::new(), users: BTreeMap::new(), places, made: BTreeMap::new() };
         for (key, live) in world.observed.objects.iter().filter(|(key, _)| is_invoker(key.kind)) {
             let state = if live.deleting || leaving.contains(key) {
                 State::Leaving
@@ -74,6 +77,9 @@ impl Backups {
                 backups.made.insert(step.object.clone(), place(&step.object, spec));
             }
         }
+        let refused = draft.protections.iter().filter(|one| one.standing == Standing::Refused);
+        let exists = |one: &&Protection| one.configuration.as_ref().is_some_and(|key| world.live(key).is_some());
+        backups.refused = refused.filter(|one| !exists(one)).map(|one| one.target.clone()).collect();
         backups
     }
 
@@ -91,6 +97,14 @@ impl Backups {
 
     fn protectors(&self, world: &World) -> Protectors {
         let mut protectors = Protectors::new();
+        let refused = Protector {
+            volumes: None,
+            state: State::Refused,
+            since: None,
+            success: Success::None,
+            place: String::new(),
+        };
+        protectors.extend(self.refused.iter().map(|target| (target.clone(), vec![refused.clone()])));
         for backup in &self.all {
             let live = world.live(&backup.configuration);
             let of_one = Protector {

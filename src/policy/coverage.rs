@@ -27,6 +27,8 @@ pub struct Protector {
 pub enum State {
     Active,
     Paused,
+    /// It is asked for and refused, and nothing of it exists.
+    Refused,
     /// Its cause is gone, and it goes when the delay ends.
     Leaving,
 }
@@ -214,6 +216,7 @@ impl<'a> Search<'a> {
             let why = match protectors.first().map(|one| one.state) {
                 None => "no blueprint, no BackupConfiguration",
                 Some(State::Paused) => "its backup is paused",
+                Some(State::Refused) => "its backup is refused",
                 Some(State::Leaving | State::Active) => "its backup is about to be removed",
             };
             return vec![(CoverageCode::Unprotected, why.to_owned())];

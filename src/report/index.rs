@@ -158,10 +158,9 @@ fn uncovered(out: &mut String, plan: &Plan) {
     }
     out.push_str("| target | code | why | policy |\n|---|---|---|---|\n");
     let lines = plan.uncovered.iter().map(|one| {
-        let policy = format!("{} ({})", one.policy, one.at);
         let target =
             format!("{}/{}.{}", one.target.namespace, one.target.kind.as_str().to_ascii_lowercase(), one.target.name);
-        format!("| {} | {} | {} | {} |\n", code(&target), one.code.as_str(), code(&one.message), code(&policy))
+        format!("| {} | {} | {} | {} |\n", code(&target), one.code.as_str(), code(&one.message), code(&one.policy))
     });
     table(out, lines);
 }

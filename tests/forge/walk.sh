@@ -16,7 +16,7 @@ end() {
 trap end EXIT
 say() { printf '\n== %s\n' "$*"; }
 # Waits until a command succeeds, for two minutes at most.
-until_true() {
+until_true() { # quiet: a failure on the way is no news
   for _ in $(seq 240); do "$@" && return; sleep 0.5; done
   echo "never: $*" >&2
   tail -30 "$work/daemon.log" >&2
@@ -81,18 +81,18 @@ picture commits 700 "commits/branch/$branch"
 say "The forge protects the branch: nobody may push"
 api "$forge/api/v1/repos/maria/platform/branch_protections" -d "{\"rule_name\": \"$branch\", \"enable_push\": false}" >/dev/null
 before=$(tip)
-kubectl -n shop annotate pvc reports stash.appscode.com/backup-blueprint=volumes >/dev/null
+kubectl -n shop annotate pvc receipts stash.appscode.com/backup-blueprint=volumes >/dev/null
 until_true grep -q 'the server refuses the status branch' "$work/daemon.log"
 [ "$(tip)" = "$before" ]
-until_true kubectl -n shop get backupconfiguration persistentvolumeclaim-reports >/dev/null
-echo "  the push is refused and said so; the backup of shop/reports was made all the same"
+until_true kubectl -n shop get backupconfiguration persistentvolumeclaim-receipts
+echo "  the push is refused and said so; the backup of shop/receipts was made all the same"
 api -X DELETE "$forge/api/v1/repos/maria/platform/branch_protections/${branch/\//%2F}"
 until_true moved "$before"
 echo "  allowed again: the branch moved on to $(tip)"
 
 say "Somebody deletes the branch"
 api -X DELETE "$forge/api/v1/repos/maria/platform/branches/${branch/\//%2F}"
-kubectl -n shop annotate pvc reports stash.appscode.com/backup-blueprint- >/dev/null
+kubectl -n shop annotate pvc receipts stash.appscode.com/backup-blueprint- >/dev/null
 until_true is_there
 git -C "$work/status" fetch -q origin "$branch"
 git -C "$work/status" ls-tree -r --name-only FETCH_HEAD | sed 's/^/  /'
