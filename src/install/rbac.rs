@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::verbs::{RIGHTS, Right, Scope, Verb};
 
-/// Name of the `ServiceAccount`, the roles and the binding in the namespace. The binding for the cluster ends in the
-/// namespace, so that a second installation does not take the rights of the first away.
+/// Name of the `ServiceAccount`, the role and the binding in the namespace. What belongs to no namespace ends in it,
+/// so that a second installation neither changes nor takes away the rights of the first.
 pub const ACCOUNT: &str = "holdfast";
 
 const API: &str = "rbac.authorization.k8s.io";
@@ -23,23 +23,27 @@ pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
         json!({"apiVersion": api_version, "kind": kind, "metadata": metadata})
     };
     let version = format!("{API}/v1");
+    let name = |scope: Scope| match scope {
+        Scope::Cluster => format!("{ACCOUNT}-{namespace}"),
+        Scope::OwnNamespace => ACCOUNT.to_owned(),
+    };
     let role = |kind: &str, scope: Scope| {
-        let mut role = object(&version, kind, ACCOUNT, scope == Scope::OwnNamespace);
+        let mut role = object(&version, kind, &name(scope), scope == Scope::OwnNamespace);
         role["rules"] = rules(scope);
         role
     };
-    let binding = |kind: &str, name: &str, role: &str, scope: Scope| {
-        let mut binding = object(&version, kind, name, scope == Scope::OwnNamespace);
-        binding["roleRef"] = json!({"apiGroup": API, "kind": role, "name": ACCOUNT});
+    let binding = |kind: &str, role: &str, scope: Scope| {
+        let mut binding = object(&version, kind, &name(scope), scope == Scope::OwnNamespace);
+        binding["roleRef"] = json!({"apiGroup": API, "kind": role, "name": name(scope)});
         binding["subjects"] = subjects.clone();
         binding
     };
     vec![
         object("v1", "ServiceAccount", ACCOUNT, true),
         role("ClusterRole", Scope::Cluster),
-        binding("ClusterRoleBinding", &format!("{ACCOUNT}-{namespace}"), "ClusterRole", Scope::Cluster),
+        binding("ClusterRoleBinding", "ClusterRole", Scope::Cluster),
         role("Role", Scope::OwnNamespace),
-        binding("RoleBinding", ACCOUNT, "Role", Scope::OwnNamespace),
+        binding("RoleBinding", "Role", Scope::OwnNamespace),
     ]
 }
 
@@ -100,6 +104,18 @@ mod tests {
             })
             .collect();
         assert_eq!(granted, table);
+    }
+
+    #[test]
+    fn two_installations_share_no_object() {
+        let names = |namespace: &str| -> BTreeSet<String> {
+            let named = |object: &Value| format!("{} {}", object["kind"], object["metadata"]);
+            rbac(namespace, &json!({})).iter().map(named).collect()
+        };
+        assert!(names("one").is_disjoint(&names("two")), "{:?}", names("one"));
+        for object in rbac("one", &json!({})).iter().filter(|object| object.get("roleRef").is_some()) {
+            assert_eq!(object["roleRef"]["name"], object["metadata"]["name"], "{object}");
+        }
     }
 
     #[test]

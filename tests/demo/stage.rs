@@ -37,8 +37,6 @@ pub(crate) struct Stage {
     kubeconfig: PathBuf,
     daemon: Option<DaemonProcess>,
     address: String,
-    /// Whether the cluster's own Holdfast needs this role after us.
-    role_was_there: bool,
 }
 
 impl Stage {
@@ -60,8 +58,6 @@ impl Stage {
         }
         narrator::say(&format!("A Git server runs: {} (with a user and a password).", git.url()));
 
-        let roles = Api::<ClusterRole>::all(cluster.admin.clone());
-        let role_was_there = roles.get_opt("holdfast").await.expect("the API server answers").is_some();
         cluster.apply_yaml(&holdfast(&["crds"]), "default").await;
         let manifests = holdfast(&[
             "manifests",
@@ -78,7 +74,7 @@ impl Stage {
             "Installed: `holdfast crds` and `holdfast manifests`; all that follows has the rights of their ServiceAccount.",
         );
         let address = free_address();
-        Some(Self { cluster, git, credentials, kubeconfig, daemon: None, address, role_was_there })
+        Some(Self { cluster, git, credentials, kubeconfig, daemon: None, address })
     }
 
     pub(crate) async fn make_targets(&self) -> usize {
@@ -168,9 +164,8 @@ impl Stage {
         let client = &self.cluster.admin;
         let bindings = Api::<ClusterRoleBinding>::all(client.clone());
         let _ = bindings.delete(&format!("holdfast-{NAMESPACE}"), &background).await;
-        if !self.role_was_there {
-            let _ = Api::<ClusterRole>::all(client.clone()).delete("holdfast", &background).await;
-        }
+        let roles = Api::<ClusterRole>::all(client.clone());
+        let _ = roles.delete(&format!("holdfast-{NAMESPACE}"), &background).await;
         let namespaces = Api::<Namespace>::all(client.clone());
         for name in NAMESPACES {
             let _ = namespaces.delete(name, &background).await;
