@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
 use super::docs::Topic;
+use crate::install::manifests::{IMAGE, NAMESPACE};
 use crate::plan;
 use crate::telemetry::LogFormat;
 
@@ -198,11 +199,20 @@ pub struct ManifestsArgs {
     /// Secret in the namespace that holds the credentials for Git.
     #[arg(long, value_name = "NAME")]
     pub git_secret: Option<String>,
-    #[arg(long, default_value = "localhost/holdfast:0.1.0", value_name = "IMAGE")]
+    #[arg(long, default_value = IMAGE, value_name = "IMAGE")]
     pub image: String,
     /// Namespace to install into.
-    #[arg(long, default_value = "holdfast", value_name = "NAME")]
+    #[arg(long, default_value = NAMESPACE, value_name = "NAME")]
     pub install_namespace: String,
+    /// What the container asks for, as cpu=50m,memory=128Mi; instead of what is shipped.
+    #[arg(long, value_delimiter = ',', value_name = "RESOURCE=QUANTITY", value_parser = resource)]
+    pub requests: Option<Vec<(String, String)>>,
+    /// What the container may have at most, as memory=512Mi; instead of what is shipped.
+    #[arg(long, value_delimiter = ',', value_name = "RESOURCE=QUANTITY", value_parser = resource)]
+    pub limits: Option<Vec<(String, String)>>,
+    /// More flags of the daemon, after `--`.
+    #[arg(last = true, value_name = "FLAG")]
+    pub flags: Vec<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -256,6 +266,16 @@ fn cluster_name(text: &str) -> Result<String, String> {
     let sound = (1..=40).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if sound { Ok(text.to_owned()) } else { Err("1 to 40 lower-case letters, digits and `-`".to_owned()) }
+}
+
+/// The API server judges the rest.
+fn resource(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, quantity)) if !name.is_empty() && !quantity.is_empty() => {
+            Ok((name.to_owned(), quantity.to_owned()))
+        }
+        Some(_) | None => Err("a resource is written as memory=512Mi".to_owned()),
+    }
 }
 
 /// A shorter one would look at the source or the cluster without a pause.

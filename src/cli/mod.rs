@@ -39,7 +39,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Observe(args) => observe::run(&args, &cli.connection),
         Command::Status(args) => status::run(&args),
         Command::Crds => Ok(install::crds()),
-        Command::Manifests(args) => Ok(install::manifests(&args)),
+        Command::Manifests(args) => install::manifests(&args),
         Command::Docs { topic } => docs::run(topic),
         Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
         Command::Completions { shell } => {

@@ -1,5 +1,7 @@
 //! The daemon's own objects: namespace, rights and deployment, as YAML that `kubectl apply` takes.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::rbac::{ACCOUNT, rbac};
@@ -14,6 +16,56 @@ pub struct Settings {
     pub git_url: String,
     /// Secret of the namespace that holds the credentials for Git; without it the daemon only reads a public source.
     pub git_credentials: Option<String>,
+    /// More flags of the daemon.
+    pub flags: Vec<String>,
+    /// By resource, as a container has them.
+    pub requests: BTreeMap<String, String>,
+    pub limits: BTreeMap<String, String>,
+}
+
+/// Where an installation goes that names no namespace.
+pub const NAMESPACE: &str = "holdfast";
+/// The image of this version; nothing publishes it, so the name says that it is the machine's own.
+pub const IMAGE: &str = concat!("localhost/holdfast:", env!("CARGO_PKG_VERSION"));
+/// What starting and listing a mid-sized cluster takes.
+const REQUESTS: [(&str, &str); 2] = [("cpu", "50m"), ("memory", "128Mi")];
+/// Twice what a plan over 10,000 targets may take (150 MiB), with room for the clone's delta bases. No limit of CPU:
+/// it would only make a pass longer.
+const LIMITS: [(&str, &str); 1] = [("memory", "512Mi")];
+
+impl Settings {
+    /// What must be said, and for the rest what is shipped.
+    pub fn new(cluster_name: &str, git_url: &str) -> Self {
+        let owned = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(resource, quantity)| ((*resource).to_owned(), (*quantity).to_owned())).collect()
+        };
+        Self {
+            namespace: NAMESPACE.to_owned(),
+            image: IMAGE.to_owned(),
+            cluster_name: cluster_name.to_owned(),
+            git_url: git_url.to_owned(),
+            git_credentials: None,
+            flags: Vec::new(),
+            requests: owned(&REQUESTS),
+            limits: owned(&LIMITS),
+        }
+    }
+
+    /// The command line of the daemon.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            "daemon".to_owned(),
+            format!("--namespace={}", self.namespace),
+            format!("--cluster-name={}", self.cluster_name),
+            format!("--git-url={}", self.git_url),
+            format!("--listen=:{PORT}"),
+        ];
+        if self.git_credentials.is_some() {
+            arguments.push(format!("--git-credentials={CREDENTIALS}"));
+        }
+        arguments.extend(self.flags.iter().cloned());
+        arguments
+    }
 }
 
 /// Port of health checks and metrics.
@@ -22,8 +74,6 @@ const PORT: u16 = 8080;
 const USER: u32 = 65532;
 /// The bare clone lies here: the limit of a fetch (256 MiB), twice, and room for the pack that replaces it.
 const CACHE_SIZE: &str = "1Gi";
-/// Twice what a plan over 10,000 targets may take (150 MiB), with room for the clone's delta bases.
-const MEMORY_LIMIT: &str = "512Mi";
 const CREDENTIALS: &str = "/etc/holdfast/git";
 
 /// Namespace, `ServiceAccount`, RBAC and Deployment, in the order in which they must be made.
@@ -67,6 +117,8 @@ fn deployment(settings: &Settings, labels: &Value) -> Value {
                 "metadata": {"labels": labels},
                 "spec": {
                     "serviceAccountName": ACCOUNT,
+                    // They would come as HOLDFAST_..., as the twins of the daemon's flags do.
+                    "enableServiceLinks": false,
                     "securityContext": {
                         "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER,
                         "seccompProfile": {"type": "RuntimeDefault"},
@@ -80,26 +132,18 @@ fn deployment(settings: &Settings, labels: &Value) -> Value {
 }
 
 fn container(settings: &Settings) -> Value {
-    let mut args = vec![
-        "daemon".to_owned(),
-        format!("--namespace={}", settings.namespace),
-        format!("--cluster-name={}", settings.cluster_name),
-        format!("--git-url={}", settings.git_url),
-        format!("--listen=:{PORT}"),
-    ];
     let mut mounts = vec![json!({"name": "cache", "mountPath": "/tmp"})];
     if settings.git_credentials.is_some() {
-        args.push(format!("--git-credentials={CREDENTIALS}"));
         mounts.push(json!({"name": "git-credentials", "mountPath": CREDENTIALS, "readOnly": true}));
     }
     json!({
         "name": "holdfast",
         "image": settings.image,
-        "args": args,
+        "args": settings.arguments(),
         "ports": [{"name": "http", "containerPort": PORT}],
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "http"}},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}},
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": MEMORY_LIMIT}},
+        "resources": {"requests": settings.requests, "limits": settings.limits},
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,
@@ -114,13 +158,8 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings {
-            namespace: "backup".to_owned(),
-            image: "example.org/holdfast:1".to_owned(),
-            cluster_name: "prod-eu1".to_owned(),
-            git_url: "https://git.example.com/acme/platform".to_owned(),
-            git_credentials: None,
-        }
+        let settings = Settings::new("prod-eu1", "https://git.example.com/acme/platform");
+        Settings { namespace: "backup".to_owned(), image: "example.org/holdfast:1".to_owned(), ..settings }
     }
 
     #[test]
@@ -148,6 +187,21 @@ mod tests {
             with.contains("--git-credentials=/etc/holdfast/git") && with.contains(r#""secretName":"git""#),
             "{with}"
         );
+    }
+
+    #[test]
+    fn flags_come_last_and_resources_as_they_are_given() {
+        let settings = Settings {
+            flags: vec!["--git-ref=main".to_owned(), "--read-only".to_owned()],
+            requests: BTreeMap::new(),
+            limits: BTreeMap::from([("memory".to_owned(), "1Gi".to_owned())]),
+            ..settings()
+        };
+        let deployment = manifests(&settings).pop().unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let arguments = container["args"].as_array().unwrap();
+        assert_eq!(arguments[arguments.len() - 2..], [json!("--git-ref=main"), json!("--read-only")]);
+        assert_eq!(container["resources"], json!({"requests": {}, "limits": {"memory": "1Gi"}}));
     }
 
     #[test]

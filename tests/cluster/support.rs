@@ -41,10 +41,8 @@ pub(crate) async fn cluster() -> Option<Cluster> {
 pub(crate) fn settings(namespace: &str) -> Settings {
     Settings {
         namespace: namespace.to_owned(),
-        image: "localhost/holdfast:test".to_owned(),
-        cluster_name: "test".to_owned(),
-        git_url: "https://git.example.com/acme/platform".to_owned(),
         git_credentials: Some("git".to_owned()),
+        ..Settings::new("test", "https://git.example.com/acme/platform")
     }
 }
 

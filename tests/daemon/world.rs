@@ -210,13 +210,8 @@ impl World {
 /// Installs the daemon's objects as `holdfast manifests` prints them, and gives the kubeconfig of its account once its
 /// rights hold.
 async fn account(cluster: &Cluster, namespace: &str) -> PathBuf {
-    let settings = Settings {
-        namespace: namespace.to_owned(),
-        image: "localhost/holdfast:test".to_owned(),
-        cluster_name: "test".to_owned(),
-        git_url: "https://git.example.com/acme/platform".to_owned(),
-        git_credentials: None,
-    };
+    let settings =
+        Settings { namespace: namespace.to_owned(), ..Settings::new("test", "https://git.example.com/acme/platform") };
     let mut objects = manifests(&settings);
     // The process of the test stands in for the pod.
     objects.retain(|object| object["kind"] != "Deployment");

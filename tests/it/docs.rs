@@ -28,11 +28,8 @@ fn docs_reference_is_what_the_command_prints() {
 #[test]
 fn docs_deployed_manifests_are_what_the_command_prints() {
     let settings = Settings {
-        namespace: "holdfast".to_owned(),
-        image: "localhost/holdfast:0.1.0".to_owned(),
-        cluster_name: "my-cluster".to_owned(),
-        git_url: "https://git.example.com/acme/platform".to_owned(),
         git_credentials: Some("holdfast-git".to_owned()),
+        ..Settings::new("my-cluster", "https://git.example.com/acme/platform")
     };
     let command = "holdfast manifests --cluster-name my-cluster --git-url https://git.example.com/acme/platform --git-secret holdfast-git";
     let text = format!("# Generated: {command}\n{}", to_yaml(&manifests(&settings)));
@@ -60,7 +57,7 @@ fn docs_readme_shows_the_real_plan_of_the_quick_start() {
 }
 
 #[track_caller]
-fn compare(path: &str, expected: &str) {
+pub(crate) fn compare(path: &str, expected: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
