@@ -25,6 +25,20 @@ command_of setsid util-linux
 command_of tar tar
 # To cross midnight and a slot of a schedule while a daemon idles.
 file_of '/usr/lib/*/faketime/libfaketime.so.1' libfaketime
+# For the image: the authorities that it trusts.
+file_of '/usr/share/ca-certificates/mozilla/*.crt' ca-certificates
+# A node for level 6. It needs root, so who cannot install does without: those tests are skipped in one loud line.
+if [ "${1:-}" = --install ]; then
+  command_of containerd containerd
+  command_of runc runc
+  command_of iptables iptables
+  command_of conntrack conntrack
+  command_of socat socat
+  command_of ethtool ethtool
+  command_of ip iproute2
+  command_of busybox busybox-static
+  file_of /usr/lib/cni/bridge containernetworking-plugins
+fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   apt=(apt-get install -y --no-install-recommends)
