@@ -11,6 +11,7 @@ test: prerequisites
 	cargo test --release --test sim -- --nocapture
 	cargo test --test cluster --test daemon
 	tests/tools/check.sh
+	cargo test --test node -- --nocapture
 
 bench: prerequisites
 	cargo bench --bench loop

@@ -50,10 +50,14 @@ impl Cluster {
     /// The cluster, started at the first call; none (and one loud line) where it cannot run:
     /// `let Some(cluster) = Cluster::get().await else { return };`
     pub(crate) async fn get() -> Option<Self> {
-        let lab = lab::lab()?;
+        Some(Self::of(lab::lab()?).await)
+    }
+
+    /// A started cluster.
+    pub(crate) async fn of(lab: &'static Lab) -> Self {
         // It repeats such requests: the server has 429 for objects whose CRD is only just there.
         let admin = Client::try_from(config(&lab.kubeconfig).await).expect("a client");
-        Some(Self { admin, lab })
+        Self { admin, lab }
     }
 
     /// The administrator's kubeconfig file.

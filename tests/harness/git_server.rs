@@ -84,6 +84,11 @@ impl GitServer {
         format!("{scheme}://{}/{NAME}", self.http.address())
     }
 
+    /// Its port of 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.http.address().port()
+    }
+
     /// The certificate (PEM) of the authority that signed the server's; only with [`Transport::Https`].
     pub(crate) fn authority_file(&self) -> Option<PathBuf> {
         self.authority.as_ref().map(TestAuthority::file)

@@ -1,4 +1,4 @@
-//! Starts the control plane of `tests/lab` once for the whole test run, or takes the user's cluster.
+//! Starts the clusters of `tests/lab` once for the whole test run, or takes the user's: a control plane, and a node.
 //!
 //! Test processes share one cluster: each holds a lease on it (a shared lock that ends with the
 //! process, however it ends), and `guard.sh` ends the cluster when no lease is left.
@@ -8,7 +8,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::OnceLock,
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Lab {
     pub(crate) kubeconfig: PathBuf,
     /// Only a cluster started here has one.
     pub(crate) audit_log: Option<PathBuf>,
+    /// Which cluster of `tests/lab` it is; none for the user's.
+    number: Option<String>,
     /// Held for as long as the process lives.
     _lease: Option<File>,
 }
@@ -35,10 +37,69 @@ pub(crate) struct Lab {
 pub(crate) fn lab() -> Option<&'static Lab> {
     static LAB: OnceLock<Option<Lab>> = OnceLock::new();
     LAB.get_or_init(|| match std::env::var_os(OWN_CLUSTER) {
-        Some(kubeconfig) => Some(Lab { kubeconfig: kubeconfig.into(), audit_log: None, _lease: None }),
-        None => start().inspect_err(|why| skipped("tests on a cluster", why)).ok(),
+        Some(kubeconfig) => Some(Lab { kubeconfig: kubeconfig.into(), audit_log: None, number: None, _lease: None }),
+        None => start(Size::ControlPlane).inspect_err(|why| skipped("tests on a cluster", why)).ok(),
     })
     .as_ref()
+}
+
+/// A cluster with a node that runs pods, started at the first call; none where it cannot run. Never the user's: images
+/// are loaded into it, and what is installed belongs to the whole cluster.
+pub(crate) fn node() -> Option<&'static Lab> {
+    static NODE: OnceLock<Option<Lab>> = OnceLock::new();
+    NODE.get_or_init(|| start(Size::Full).inspect_err(|why| skipped("tests on a node", why)).ok()).as_ref()
+}
+
+impl Lab {
+    /// Runs a script of the lab on this cluster and gives its last line.
+    pub(crate) fn run(&self, program: &str, args: &[&str]) -> String {
+        script(&scripts(), self.number(), program, args).unwrap_or_else(|why| panic!("{program}: {why}"))
+    }
+
+    /// Starts a script of the lab that ends by being killed.
+    pub(crate) fn spawn(&self, program: &str, args: &[&str]) -> Child {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(scripts()).env("N", self.number()).stdin(Stdio::null());
+        command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"))
+    }
+
+    fn number(&self) -> &str {
+        self.number.as_deref().expect("only a cluster of tests/lab has scripts")
+    }
+}
+
+/// Runs a script of `tests/lab` that is about no cluster and gives its last line; none, and one loud line, where a
+/// program is missing.
+pub(crate) fn tool(program: &str, args: &[&str]) -> Option<String> {
+    script(&scripts(), "0", program, args).inspect_err(|why| skipped(program, why)).ok()
+}
+
+/// As `up.sh` calls it.
+#[derive(Clone, Copy)]
+enum Size {
+    ControlPlane,
+    Full,
+}
+
+impl Size {
+    fn argument(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::Full => "full",
+        }
+    }
+
+    /// Begins the number of its cluster: the two run side by side.
+    fn letter(self) -> char {
+        match self {
+            Self::ControlPlane => 't',
+            Self::Full => 'n',
+        }
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").canonicalize().expect("tests/lab is there")
 }
 
 pub(crate) fn is_kept() -> bool {
@@ -46,12 +107,12 @@ pub(crate) fn is_kept() -> bool {
 }
 
 /// Starts the cluster or finds it running. `Err` says which program is missing.
-fn start() -> Result<Lab, String> {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").canonicalize().expect("tests/lab is there");
+fn start(size: Size) -> Result<Lab, String> {
+    let scripts = scripts();
     // One cluster for each checkout: the CRDs of two would not agree.
     let mut hasher = DefaultHasher::new();
     scripts.hash(&mut hasher);
-    let number = format!("t{:08x}", hasher.finish() & 0xffff_ffff);
+    let number = format!("{}{:08x}", size.letter(), hasher.finish() & 0xffff_ffff);
 
     let state = script(&scripts, &number, "bash", &["-c", "set -e; . ./env.sh; own_lab; echo \"$C\""])?;
     let lock = |name: &str| {
@@ -65,9 +126,14 @@ fn start() -> Result<Lab, String> {
     if !is_kept() {
         guard(&scripts, &number);
     }
-    script(&scripts, &number, "./up.sh", &["control-plane"])?;
+    script(&scripts, &number, "./up.sh", &[size.argument()])?;
     let state = PathBuf::from(state);
-    Ok(Lab { kubeconfig: state.join("admin.conf"), audit_log: Some(state.join("audit.log")), _lease: Some(lease) })
+    Ok(Lab {
+        kubeconfig: state.join("admin.conf"),
+        audit_log: Some(state.join("audit.log")),
+        number: Some(number),
+        _lease: Some(lease),
+    })
 }
 
 /// Starts what ends the cluster. Before the cluster itself, so that none stays if this process is

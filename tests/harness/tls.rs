@@ -13,6 +13,9 @@ use rustls::{
 };
 use tempfile::TempDir;
 
+/// The name under which pods reach the server, where a Service `git` of a namespace `forge` leads to it.
+pub(crate) const NAME_FOR_PODS: &str = "git.forge.svc.cluster.local";
+
 /// An authority and the certificate of one server at 127.0.0.1 signed by it.
 pub(crate) struct TestAuthority {
     folder: TempDir,
@@ -35,7 +38,7 @@ impl TestAuthority {
             "-addext",
             "basicConstraints=critical,CA:false",
             "-addext",
-            "subjectAltName=IP:127.0.0.1,DNS:localhost",
+            &format!("subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:{NAME_FOR_PODS}"),
             "-addext",
             "extendedKeyUsage=serverAuth",
         ];
