@@ -19,6 +19,8 @@ compgen -G '/usr/share/ca-certificates/mozilla/*.crt' > /dev/null || {
 # The explicit target keeps the flag away from build scripts and macros. The places of other people's sources are
 # those of this machine, and nobody's business.
 cd "$root"
+# Of a cargo that runs this in a test: build scripts would see a change, and half of it would be built again.
+unset CARGO_MANIFEST_DIR CARGO_MANIFEST_PATH "${!CARGO_PKG_@}"
 RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
   cargo build --locked --release --quiet --bin holdfast --target "$target"
 binary=${CARGO_TARGET_DIR:-target}/$target/release/holdfast
