@@ -75,6 +75,11 @@ impl SshServer {
         format!("ssh://{}@127.0.0.1:{}{}", self.user, self.port, self.repository.path().display())
     }
 
+    /// Its port of 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn repository(&self) -> &BareRepository {
         &self.repository
     }

@@ -19,6 +19,7 @@ const KEPT: &str = "functions.stash.appscode.com";
 async fn what_is_installed_works_and_outlives_upgrade_and_removal() {
     let Some(stage) = Stage::set().await else { return };
     stage.follow("Namespace and credentials", 0);
+    stage.follow("Namespace and credentials", 1);
     newer_definition(&stage, "newer than the one that is shipped").await;
     let kept = definitions(&stage).await;
 
@@ -44,8 +45,9 @@ async fn what_is_installed_works_and_outlives_upgrade_and_removal() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("conflict with \"other-tool\""), "{said}");
     shipped_definition(&stage).await;
-    stage.follow_elsewhere("Namespace and credentials");
-    stage.follow_elsewhere("Plain manifests");
+    stage.follow_elsewhere("Namespace and credentials", 0);
+    stage.follow_elsewhere("Namespace and credentials", 2);
+    stage.follow_elsewhere("Plain manifests", 0);
     let enforced = r"{.metadata.labels.pod-security\.kubernetes\.io/enforce}";
     let enforced = stage.shell.run(&format!("kubectl get namespace {ELSEWHERE} -o jsonpath='{enforced}'"));
     assert_eq!(enforced, "restricted");

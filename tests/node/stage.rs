@@ -10,9 +10,11 @@ use kube::api::{DeleteParams, ListParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 
+use crate::harness::bare_repository::BareRepository;
 use crate::harness::cluster::Cluster;
 use crate::harness::git_server::{Access, GitServer, Transport};
 use crate::harness::lab;
+use crate::harness::ssh_server::{KnownHost, SshServer};
 use crate::harness::tls::NAME_FOR_PODS;
 use crate::harness::wait::eventually;
 use crate::shell::Shell;
@@ -26,6 +28,8 @@ pub(crate) const ELSEWHERE: &str = "backup";
 pub(crate) const STATUS: &str = "holdfast/prod-eu1";
 pub(crate) const IMAGE: &str = "localhost/holdfast:this";
 pub(crate) const NEXT_IMAGE: &str = "localhost/holdfast:next";
+/// The address at which pods reach what `tests/lab/expose.sh` lets in.
+const NODE: &str = "10.243.0.1";
 const PASSWORD: &str = "correct-horse";
 const BLUEPRINT: &str = include_str!("../../examples/quick-start/git/platform/backup/workloads.yaml");
 
@@ -33,7 +37,9 @@ pub(crate) struct Stage {
     pub(crate) cluster: Cluster,
     pub(crate) git: GitServer,
     pub(crate) shell: Shell,
-    exposed: Child,
+    /// Leads to the same repository.
+    ssh: SshServer,
+    exposed: [Child; 2],
 }
 
 impl Stage {
@@ -47,7 +53,8 @@ impl Stage {
         let access = Access::Basic { user: "holdfast".to_owned(), password: PASSWORD.to_owned() };
         let git = GitServer::start(Transport::Https, &access);
         git.repository().push_files("main", &[("backup/workloads.yaml", BLUEPRINT)], "blueprint");
-        let exposed = lab.spawn("./expose.sh", &[&git.port().to_string()]);
+        let ssh = SshServer::start()?;
+        let exposed = [git.port(), ssh.port()].map(|port| lab.spawn("./expose.sh", &[&port.to_string()]));
 
         // No ca.crt in the Secret: what the image trusts is what counts.
         shell.set("EXTRA_CA", &git.authority_file().expect("it serves HTTPS"));
@@ -56,7 +63,7 @@ impl Stage {
             image::build(&shell, &archive, reference);
             lab.run("./load.sh", &[&archive.display().to_string()]);
         }
-        let stage = Self { cluster, git, shell, exposed };
+        let stage = Self { cluster, git, shell, ssh, exposed };
         stage.cluster.apply_yaml(&forge(stage.git.port()), "forge").await;
         stage.cluster.apply_yaml("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}", "").await;
         Some(stage)
@@ -68,19 +75,31 @@ impl Stage {
         self.shell.run(&here(heading, nth))
     }
 
-    /// The same in another namespace, which `holdfast manifests` has to bring to its standard.
+    /// The same in another namespace, which `holdfast manifests` has to bring to its standard, and over SSH.
     #[track_caller]
-    pub(crate) fn follow_elsewhere(&self, heading: &str) {
-        let mut commands = here(heading, 0);
+    pub(crate) fn follow_elsewhere(&self, heading: &str, nth: usize) {
+        let known_hosts = self.shell.file("known_hosts");
+        let known = self.ssh.known_host(KnownHost::Right).replace("127.0.0.1", NODE);
+        std::fs::write(&known_hosts, known).expect("file written");
+        let path = |repository: &BareRepository| repository.path().display().to_string();
+        let url = self
+            .ssh
+            .url()
+            .replace("127.0.0.1", NODE)
+            .replace(&path(self.ssh.repository()), &path(self.git.repository()));
+        let mut commands = readme::blocks(heading, "sh").swap_remove(nth);
         for (page, elsewhere) in [
+            (readme::GIT_URL, url.as_str()),
             ("kubectl label", "true"),
             ("create namespace holdfast", &format!("create namespace {ELSEWHERE}")),
             ("-n holdfast", &format!("-n {ELSEWHERE}")),
             ("holdfast manifests", &format!("holdfast manifests --install-namespace {ELSEWHERE}")),
+            ("identity=deploy-key", &format!("identity={}", self.ssh.client_key().display())),
+            ("known_hosts=known_hosts", &format!("known_hosts={}", known_hosts.display())),
         ] {
             commands = commands.replace(page, elsewhere);
         }
-        self.shell.run(&commands);
+        self.shell.run(&placed(commands));
     }
 
     /// Makes a Deployment that asks for a backup.
@@ -164,14 +183,19 @@ spec:
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let _ = self.exposed.kill();
-        let _ = self.exposed.wait();
+        for exposed in &mut self.exposed {
+            let _ = exposed.kill();
+            let _ = exposed.wait();
+        }
     }
 }
 
 /// A command of the page with the places of this test.
 fn here(heading: &str, nth: usize) -> String {
-    let commands = readme::blocks(heading, "sh").into_iter().nth(nth).expect("the page has them");
+    placed(readme::blocks(heading, "sh").swap_remove(nth))
+}
+
+fn placed(commands: String) -> String {
     let url = format!("https://{NAME_FOR_PODS}/repository.git");
     let places =
         [(readme::IMAGE, IMAGE), (readme::NEXT_IMAGE, NEXT_IMAGE), (readme::GIT_URL, &url), (readme::TOKEN, PASSWORD)];
@@ -196,7 +220,7 @@ kind: EndpointSlice
 metadata: {{name: git, namespace: forge, labels: {{kubernetes.io/service-name: git}}}}
 addressType: IPv4
 ports: [{{port: {port}}}]
-endpoints: [{{addresses: [10.243.0.1]}}]
+endpoints: [{{addresses: [{NODE}]}}]
 "
     )
 }
