@@ -199,6 +199,12 @@ pub struct ManifestsArgs {
     /// Secret in the namespace that holds the credentials for Git.
     #[arg(long, value_name = "NAME")]
     pub git_secret: Option<String>,
+    /// Secret with other credentials, for the repository of the status branch.
+    #[arg(long, value_name = "NAME")]
+    pub status_secret: Option<String>,
+    /// Secret whose key `identity` is the SSH key that signs the status branch.
+    #[arg(long, value_name = "NAME")]
+    pub signing_secret: Option<String>,
     #[arg(long, default_value = IMAGE, value_name = "IMAGE")]
     pub image: String,
     /// Namespace to install into.

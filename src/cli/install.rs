@@ -25,6 +25,8 @@ pub(super) fn manifests(args: &ManifestsArgs) -> anyhow::Result<ExitCode> {
         namespace: args.install_namespace.clone(),
         image: args.image.clone(),
         git_credentials: args.git_secret.clone(),
+        status_credentials: args.status_secret.clone(),
+        signing_key: args.signing_secret.clone(),
         flags: args.flags.clone(),
         requests: chosen(&args.requests).unwrap_or(shipped.requests),
         limits: chosen(&args.limits).unwrap_or(shipped.limits),

@@ -16,6 +16,10 @@ pub struct Settings {
     pub git_url: String,
     /// Secret of the namespace that holds the credentials for Git; without it the daemon only reads a public source.
     pub git_credentials: Option<String>,
+    /// Secret with other credentials, for the repository of the status branch.
+    pub status_credentials: Option<String>,
+    /// Secret whose key `identity` signs the status branch.
+    pub signing_key: Option<String>,
     /// More flags of the daemon.
     pub flags: Vec<String>,
     /// By resource, as a container has them.
@@ -45,6 +49,8 @@ impl Settings {
             cluster_name: cluster_name.to_owned(),
             git_url: git_url.to_owned(),
             git_credentials: None,
+            status_credentials: None,
+            signing_key: None,
             flags: Vec::new(),
             requests: owned(&REQUESTS),
             limits: owned(&LIMITS),
@@ -60,12 +66,39 @@ impl Settings {
             format!("--git-url={}", self.git_url),
             format!("--listen=:{PORT}"),
         ];
-        if self.git_credentials.is_some() {
-            arguments.push(format!("--git-credentials={CREDENTIALS}"));
-        }
+        arguments.extend(self.secrets().map(|secret| secret.flag.to_owned()));
         arguments.extend(self.flags.iter().cloned());
         arguments
     }
+
+    /// Secrets that are mounted, each for one flag.
+    fn secrets(&self) -> impl Iterator<Item = Mounted<'_>> {
+        let all = [
+            ("git-credentials", &self.git_credentials, "/etc/holdfast/git", "--git-credentials=/etc/holdfast/git"),
+            (
+                "status-credentials",
+                &self.status_credentials,
+                "/etc/holdfast/status",
+                "--status-credentials=/etc/holdfast/status",
+            ),
+            (
+                "signing-key",
+                &self.signing_key,
+                "/etc/holdfast/signing",
+                "--status-signing-key=/etc/holdfast/signing/identity",
+            ),
+        ];
+        all.into_iter()
+            .filter_map(|(name, secret, folder, flag)| Some(Mounted { name, secret: secret.as_deref()?, folder, flag }))
+    }
+}
+
+/// A Secret in the pod, and the flag that says where it is.
+struct Mounted<'a> {
+    name: &'static str,
+    secret: &'a str,
+    folder: &'static str,
+    flag: &'static str,
 }
 
 /// Port of health checks and metrics.
@@ -74,7 +107,6 @@ const PORT: u16 = 8080;
 const USER: u32 = 65532;
 /// The bare clone lies here: the limit of a fetch (256 MiB), twice, and room for the pack that replaces it.
 const CACHE_SIZE: &str = "1Gi";
-const CREDENTIALS: &str = "/etc/holdfast/git";
 
 /// Namespace, `ServiceAccount`, RBAC and Deployment, in the order in which they must be made.
 pub fn manifests(settings: &Settings) -> Vec<Value> {
@@ -103,9 +135,7 @@ fn namespace(name: &str, labels: &Value) -> Value {
 
 fn deployment(settings: &Settings, labels: &Value) -> Value {
     let mut volumes = vec![json!({"name": "cache", "emptyDir": {"sizeLimit": CACHE_SIZE}})];
-    if let Some(secret) = &settings.git_credentials {
-        volumes.push(json!({"name": "git-credentials", "secret": {"secretName": secret}}));
-    }
+    volumes.extend(settings.secrets().map(|one| json!({"name": one.name, "secret": {"secretName": one.secret}})));
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -133,9 +163,8 @@ fn deployment(settings: &Settings, labels: &Value) -> Value {
 
 fn container(settings: &Settings) -> Value {
     let mut mounts = vec![json!({"name": "cache", "mountPath": "/tmp"})];
-    if settings.git_credentials.is_some() {
-        mounts.push(json!({"name": "git-credentials", "mountPath": CREDENTIALS, "readOnly": true}));
-    }
+    let secrets = settings.secrets().map(|one| json!({"name": one.name, "mountPath": one.folder, "readOnly": true}));
+    mounts.extend(secrets);
     json!({
         "name": "holdfast",
         "image": settings.image,

@@ -52,6 +52,15 @@ fn chart_and_manifests_are_the_same() {
         ("holdfast", least.clone(), base.clone()),
         ("backup", least.clone(), format!("{base} --install-namespace backup")),
         ("holdfast", with(json!({"git": {"url": url, "secret": "git"}})), format!("{base} --git-secret git")),
+        (
+            "holdfast",
+            with(
+                json!({"status": {"secret": "there", "signingSecret": "key"}, "flags": ["--status-url=https://git.example.com/acme/status"]}),
+            ),
+            format!(
+                "{base} --status-secret there --signing-secret key -- --status-url=https://git.example.com/acme/status"
+            ),
+        ),
         ("holdfast", with(json!({"image": "x/y@sha256:0"})), format!("{base} --image x/y@sha256:0")),
         (
             "holdfast",
