@@ -17,11 +17,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::telemetry;
 pub use args::Cli;
 use args::Command;
 
 /// Runs one command. Errors go to standard error, and the exit code tells.
 pub fn run() -> ExitCode {
+    telemetry::leave_out_panics_of_expressions();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,

@@ -1,6 +1,6 @@
 //! From text to an expression that names only what exists and stays within static limits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube_cel::cel::IdedExpr;
@@ -8,8 +8,9 @@ use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, L
 use kube_cel::cel::parser::Parser;
 
 use super::cost::qualified;
-use super::functions::{growth, names};
-use super::patterns;
+use super::functions::{Effort, effort, growth, names};
+use super::guard::guarded;
+use super::{patterns, scan, strict};
 use crate::suggest::nearest;
 
 /// Bytes of one expression: a page of text. Longer rules are better split into variables.
@@ -20,13 +21,16 @@ pub const NESTING_MAX: usize = 2;
 const BRACKETS_MAX: usize = 32;
 /// How deep an expression may be when parsed; the evaluator recurses over it.
 const DEPTH_MAX: usize = 200;
+/// Characters of a name that a message repeats.
+const SHOWN_CHARACTERS_MAX: usize = 60;
 /// What a path begins with that leads into what a policy defines itself.
-const OWN_VARIABLES: &str = "variables";
+pub(super) const OWN_VARIABLES: &str = "variables";
 
 /// An expression that can be evaluated.
 #[derive(Clone, Debug)]
 pub struct Expression {
     pub(super) parsed: Arc<IdedExpr>,
+    pub(super) patterns: BTreeMap<String, patterns::Size>,
     text: Arc<str>,
     reads: BTreeSet<Vec<String>>,
     variables: BTreeSet<String>,
@@ -49,21 +53,33 @@ impl Expression {
             let message = format!("the expression has {} bytes, at most {LENGTH_MAX} are allowed", text.len());
             return Err(Fault(format!("{message}: split it into variables")));
         }
-        if let Some(depth) = brackets(text).filter(|depth| *depth > BRACKETS_MAX) {
+        let bare = scan::bare(text)?;
+        if let Some(sign) = scan::doubled(&bare) {
+            return Err(Fault(format!(
+                "{sign}{sign} means two things to two parsers: leave both out, or use brackets"
+            )));
+        }
+        let depth = scan::brackets(&bare);
+        if depth > BRACKETS_MAX {
             return Err(Fault(format!("{depth} brackets within each other, at most {BRACKETS_MAX} are allowed")));
         }
-        let parsed = Parser::new().enable_optional_syntax(true).parse(text).map_err(|errors| {
+        let parsed = guarded(|| Parser::new().enable_optional_syntax(true).parse(text));
+        let parsed = parsed.ok_or_else(|| Fault("the expression is too deep: split it into variables".to_owned()))?;
+        let mut parsed = parsed.map_err(|errors| {
             let first = errors.errors.first();
             let place = first.map_or((1, 1), |error| error.pos);
             let reason = first.map(|error| error.msg.lines().next().unwrap_or_default().to_owned());
             Fault(format!("{} at {}:{} of the expression", spoken(reason.unwrap_or_default()), place.0, place.1))
         })?;
-        let mut walk = Walk { known, declared: variables, local: Vec::new(), reads: BTreeSet::new() };
+        let mut walk =
+            Walk { known, declared: variables, local: Vec::new(), reads: BTreeSet::new(), patterns: BTreeMap::new() };
         walk.expression(&parsed, 0, 0)?;
         let own = |path: &Vec<String>| path.first().is_some_and(|first| first == OWN_VARIABLES);
-        let (variables, reads): (BTreeSet<_>, BTreeSet<_>) = walk.reads.into_iter().partition(own);
+        let Walk { reads, patterns, .. } = walk;
+        let (variables, reads): (BTreeSet<_>, BTreeSet<_>) = reads.into_iter().partition(own);
         let variables = variables.into_iter().filter_map(|path| path.into_iter().nth(1)).collect();
-        Ok(Self { parsed: Arc::new(parsed), text: text.into(), reads, variables })
+        strict::fields(&mut parsed);
+        Ok(Self { parsed: Arc::new(parsed), patterns, text: text.into(), reads, variables })
     }
 
     pub fn text(&self) -> &str {
@@ -86,22 +102,16 @@ fn spoken(reason: String) -> String {
     if reason.contains("ParseError") { "syntax error, or too deep".to_owned() } else { reason }
 }
 
-/// How deep brackets outside of text are.
-fn brackets(text: &str) -> Option<usize> {
-    let (mut depth, mut deepest, mut quote, mut escaped) = (0_usize, 0_usize, None, false);
-    for character in text.chars() {
-        match (quote, character) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), _) => quote = (open != character).then_some(open),
-            (None, '"' | '\'') => quote = Some(character),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, _) => {}
-        }
-        deepest = deepest.max(depth);
+/// A name as a message shows it.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(SHOWN_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
-    (deepest > 0).then_some(deepest)
+}
+
+fn too_deep() -> Fault {
+    Fault(format!("the expression is more than {DEPTH_MAX} levels deep: split it into variables"))
 }
 
 struct Walk<'a> {
@@ -110,14 +120,19 @@ struct Walk<'a> {
     /// Variables of the comprehensions around.
     local: Vec<String>,
     reads: BTreeSet<Vec<String>>,
+    patterns: BTreeMap<String, patterns::Size>,
 }
 
 impl Walk<'_> {
     fn expression(&mut self, expression: &IdedExpr, depth: usize, nesting: usize) -> Result<(), Fault> {
         if depth > DEPTH_MAX {
-            return Err(Fault(format!("the expression is more than {DEPTH_MAX} levels deep: split it into variables")));
+            return Err(too_deep());
         }
         if let Some(path) = path(expression) {
+            if depth + path.len() > DEPTH_MAX {
+                return Err(too_deep());
+            }
+            self.certain(expression)?;
             return self.read(path);
         }
         let depth = depth + 1;
@@ -145,12 +160,13 @@ impl Walk<'_> {
         let name = qualified(call);
         if growth(&name).is_none() {
             let meant = nearest(&name, names()).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
-            return Err(Fault(format!("there is no function {name}{meant}")));
+            return Err(Fault(format!("there is no function {}{meant}", shown(&name))));
         }
-        if patterns::takes_pattern(&name) {
+        if effort(&name) == Effort::Pattern {
             match call.args.last().map(|pattern| &pattern.expr) {
                 Some(Expr::Literal(LiteralValue::String(pattern))) => {
-                    patterns::check(pattern.inner()).map_err(Fault)?;
+                    let size = patterns::size(pattern.inner()).map_err(Fault)?;
+                    self.patterns.insert(pattern.inner().to_owned(), size);
                 }
                 Some(_) | None => return Err(Fault(format!("the pattern of {name} must be written out as a text"))),
             }
@@ -178,6 +194,32 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// A variable that cannot be worked out is not there, and nobody may take that for an answer.
+    fn certain(&self, expression: &IdedExpr) -> Result<(), Fault> {
+        let operand = match &expression.expr {
+            Expr::Select(select) if select.test => &*select.operand,
+            Expr::Call(call) if call.func_name != "_[_]" => match call.args.first() {
+                Some(operand) => operand,
+                None => return Ok(()),
+            },
+            Expr::Select(select) => return self.certain(&select.operand),
+            Expr::Call(call) => return call.args.first().map_or(Ok(()), |operand| self.certain(operand)),
+            Expr::Unspecified
+            | Expr::Comprehension(_)
+            | Expr::Ident(_)
+            | Expr::List(_)
+            | Expr::Literal(_)
+            | Expr::Map(_)
+            | Expr::Struct(_) => return Ok(()),
+        };
+        match &operand.expr {
+            Expr::Ident(name) if name == OWN_VARIABLES && !self.local.contains(name) => {
+                Err(Fault(format!("a variable is always there: read it as {OWN_VARIABLES}.<name>")))
+            }
+            _ => self.certain(operand),
+        }
+    }
+
     /// Notes a path, if what it begins with exists.
     fn read(&mut self, path: Vec<String>) -> Result<(), Fault> {
         let Some(root) = path.first() else { return Ok(()) };
@@ -194,12 +236,13 @@ impl Walk<'_> {
                 Some(name) => {
                     let meant = nearest(name, self.declared.iter().map(String::as_str));
                     let meant = meant.map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
-                    Err(Fault(format!("no variable {name} is defined before this{meant}")))
+                    Err(Fault(format!("no variable {} is defined before this{meant}", shown(name))))
                 }
             };
         }
         if !self.known.contains(&root.as_str()) {
             let known = self.known.join(", ");
+            let root = shown(root);
             return Err(Fault(format!("there is no {root}; an expression can read {known} and {OWN_VARIABLES}")));
         }
         self.reads.insert(path);

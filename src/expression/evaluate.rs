@@ -1,13 +1,13 @@
 //! Evaluates expressions over given values; every end but a value is a failure with its reason.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kube_cel::KubeCelExt as _;
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 
-use super::compile::Expression;
-use super::cost::{Bound, Bounds, COST_MAX, cost};
+use super::compile::{Expression, OWN_VARIABLES};
+use super::cost::{Bound, Bounds, COST_MAX, Shape, cost};
+use super::guard::guarded;
 use super::value::{self, Input};
 
 /// Bytes of a reason: errors of the evaluator show the values that they are about.
@@ -42,8 +42,9 @@ pub enum Failure {
 pub struct Scope<'e, 'v> {
     context: Context<'e>,
     bounds: Bounds<'v>,
-    /// Values of `variables.<name>`.
+    /// Values of `variables.<name>`, and what reading them can cost.
     own: BTreeMap<String, Cel>,
+    shapes: BTreeMap<String, Shape>,
 }
 
 impl Default for Engine {
@@ -54,7 +55,9 @@ impl Default for Engine {
 
 impl Engine {
     pub fn scope<'v>(&self) -> Scope<'_, 'v> {
-        Scope { context: self.functions.0.new_inner_scope(), bounds: Bounds::new(), own: BTreeMap::new() }
+        let mut context = self.functions.0.new_inner_scope();
+        context.add_variable_from_value(OWN_VARIABLES, value::map(std::iter::empty()));
+        Scope { context, bounds: Bounds::new(), own: BTreeMap::new(), shapes: BTreeMap::new() }
     }
 }
 
@@ -63,33 +66,30 @@ impl<'v> Scope<'_, 'v> {
         self.context.add_variable_from_value(name, input.to_cel());
         let bound = match input {
             Input::Json(value) => Bound::Known(value),
-            Input::Time(_) => Bound::Weight(1),
+            Input::Time(_) => Bound::Shape(Shape::of_weight(1)),
         };
         self.bounds.insert(name.to_owned(), bound);
     }
 
     /// Makes a result readable as `variables.<name>`.
     pub fn define(&mut self, name: &str, value: Cel) {
+        self.shapes.insert(name.to_owned(), value::shape(&value));
         self.own.insert(name.to_owned(), value);
         let all = value::map(self.own.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        let heaviest = self.own.values().map(value::weight).max().unwrap_or(1);
-        self.context.add_variable_from_value("variables", all);
-        self.bounds.insert("variables".to_owned(), Bound::Weight(heaviest));
+        self.context.add_variable_from_value(OWN_VARIABLES, all);
     }
 
     /// Evaluates within what is left of `budget`, and takes from it what the evaluation can cost.
     pub fn evaluate(&self, expression: &Expression, budget: &mut u64) -> Result<Cel, Failure> {
-        let cost = cost(&expression.parsed, &self.bounds);
+        let cost = cost(expression, &self.bounds, &self.shapes);
         if cost > COST_MAX {
             return Err(Failure::TooCostly(cost));
         }
         *budget = budget.checked_sub(cost).ok_or(Failure::Spent)?;
-        // The arithmetic of times in the libraries below panics where it overflows.
-        let evaluated = catch_unwind(AssertUnwindSafe(|| self.context.resolve(&expression.parsed)));
-        match evaluated {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Failure::Failed(reason(&error))),
-            Err(_) => Err(Failure::Failed("the values are out of range".to_owned())),
+        match guarded(|| self.context.resolve(&expression.parsed)) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(Failure::Failed(reason(&error))),
+            None => Err(Failure::Failed("the values are out of range".to_owned())),
         }
     }
 }
@@ -105,10 +105,15 @@ impl Failure {
     }
 }
 
+/// What is said of a field or a variable that is not there.
+pub fn lacking(name: &str) -> String {
+    format!("there is no {name}")
+}
+
 /// The evaluator's words, without the values that it prints in its own notation.
 fn reason(error: &ExecutionError) -> String {
     let text = match error {
-        ExecutionError::NoSuchKey(key) => format!("there is no {key}"),
+        ExecutionError::NoSuchKey(key) => lacking(key),
         ExecutionError::NoSuchOverload => "an operator or function does not take values of these types".to_owned(),
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
             format!("{name} does not take {} and {}", value::kind_of(left), value::kind_of(right))

@@ -10,6 +10,8 @@ pub(super) enum Growth {
     Sum,
     /// Up to one argument for every part of another.
     Product,
+    /// All items of a list, and one argument between every two of them.
+    Joined,
     /// A list with an item for each character.
     Pieces,
 }
@@ -62,7 +64,7 @@ pub(super) const FUNCTIONS: [(&str, Growth); 67] = [
     ("isLessThan", Growth::Scalar),
     ("isQuantity", Growth::Scalar),
     ("isSorted", Growth::Scalar),
-    ("join", Growth::Product),
+    ("join", Growth::Joined),
     ("lastIndexOf", Growth::Scalar),
     ("lowerAscii", Growth::Sum),
     ("matches", Growth::Scalar),
@@ -85,15 +87,36 @@ pub(super) const FUNCTIONS: [(&str, Growth); 67] = [
     ("upperAscii", Growth::Sum),
 ];
 
-/// Functions that compare every item of one list with every item of the other.
-const PAIRWISE: [&str; 4] = ["distinct", "sets.contains", "sets.equivalent", "sets.intersects"];
+/// How much a call has to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Everything once.
+    Once,
+    /// Every item for every item, or every character for every character.
+    Pairs,
+    /// A pattern for every character.
+    Pattern,
+}
+
+/// All others look once.
+const EFFORTS: [(&str, Effort); 9] = [
+    ("distinct", Effort::Pairs),
+    ("find", Effort::Pattern),
+    ("findAll", Effort::Pattern),
+    ("indexOf", Effort::Pairs),
+    ("lastIndexOf", Effort::Pairs),
+    ("matches", Effort::Pattern),
+    ("sets.contains", Effort::Pairs),
+    ("sets.equivalent", Effort::Pairs),
+    ("sets.intersects", Effort::Pairs),
+];
 
 pub(super) fn growth(name: &str) -> Option<Growth> {
     FUNCTIONS.binary_search_by(|(known, _)| (*known).cmp(name)).ok().map(|index| FUNCTIONS[index].1)
 }
 
-pub(super) fn is_pairwise(name: &str) -> bool {
-    PAIRWISE.contains(&name)
+pub(super) fn effort(name: &str) -> Effort {
+    EFFORTS.into_iter().find(|(known, _)| *known == name).map_or(Effort::Once, |(_, effort)| effort)
 }
 
 /// What people may call, for messages and the reference.

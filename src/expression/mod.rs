@@ -7,13 +7,17 @@ mod compile;
 mod cost;
 mod evaluate;
 mod functions;
+mod guard;
 mod patterns;
+mod scan;
+mod strict;
 mod value;
 mod weight;
 
 pub use compile::{Expression, Fault, LENGTH_MAX, NESTING_MAX};
 pub use cost::COST_MAX;
-pub use evaluate::{Engine, Failure, Scope};
+pub use evaluate::{Engine, Failure, Scope, lacking};
 pub use functions::names as function_names;
+pub use guard::is_guarded;
 pub use kube_cel::cel::Value as Cel;
 pub use value::{Input, kind_of, text_of, truth_of};

@@ -7,6 +7,8 @@ use kube_cel::cel::Value as Cel;
 use kube_cel::cel::objects::{Key, Map};
 use serde_json::Value;
 
+use super::cost::Shape;
+
 /// What an expression can be given.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'v> {
@@ -47,13 +49,21 @@ pub(super) fn map<'k>(entries: impl Iterator<Item = (&'k str, Cel)>) -> Cel {
 }
 
 /// As heavy as its JSON would be.
-pub(super) fn weight(value: &Cel) -> u64 {
+fn weight(value: &Cel) -> u64 {
     match value {
         Cel::String(text) => super::weight::of_text(text),
         Cel::Bytes(bytes) => 1 + bytes.len() as u64,
         Cel::List(items) => 1 + items.iter().map(weight).sum::<u64>(),
         Cel::Map(map) => 1 + map.map.values().map(|value| 1 + weight(value)).sum::<u64>(),
         _ => 1,
+    }
+}
+
+/// Of a result, for what reads it.
+pub(super) fn shape(value: &Cel) -> Shape {
+    match value {
+        Cel::List(items) => Shape::of_items(items.iter().map(weight)),
+        _ => Shape::of_weight(weight(value)),
     }
 }
 

@@ -43,7 +43,11 @@ pub fn run<'p>(case: &Case, policies: impl Fn(&str) -> Option<&'p Policy>, now: 
     let namespace = text(about, "namespace").unwrap_or_default();
     let subject = Subject { kind: judged, namespace, labels: &labels, object, others: &others };
     // A plan is no object with a place of its own: its steps are selected before it is judged.
-    let decisions = if judged == Judged::Plan { judge.judge_by(&policy.name, &subject) } else { judge.judge(&subject) };
+    let decisions = if judged == Judged::Plan && judge.judges(judged) {
+        judge.judge_by(&policy.name, &subject)
+    } else {
+        judge.judge(&subject)
+    };
     compare(&case.expected, &decisions).map_err(broken)
 }
 

@@ -10,13 +10,14 @@ use serde_json::Value;
 
 use super::memo::{self, Memo};
 use super::subject::Subject;
-use crate::expression::{Engine, Expression, Failure, Input, Scope, kind_of, text_of, truth_of};
+use crate::expression::{Cel, Engine, Expression, Failure, Input, Scope, kind_of, lacking, text_of, truth_of};
 use crate::model::place::Place;
 use crate::model::policy::{Action, Judged, Policy, Validation};
 
-/// Units that one policy may spend in one pass: ten of the most costly evaluations, or some hundred for each of ten
-/// thousand objects that all differ. What comes after that counts as Deny, by this policy alone.
-pub const BUDGET: u64 = 10_000_000;
+/// Units that one policy may spend in one pass: twelve thousand for each of ten thousand objects that all differ, which is
+/// more than any shipped policy takes, and half a minute at worst. What comes after that counts as Deny, by this policy
+/// alone.
+pub const BUDGET: u64 = 120_000_000;
 /// Characters of a message: a sentence or two.
 const MESSAGE_MAX: usize = 500;
 
@@ -80,6 +81,11 @@ impl<'p> Judge<'p> {
     /// The policies about a kind, for what is not one object but a selection.
     pub fn policies_about(&self, kind: Judged) -> impl Iterator<Item = &'p Policy> {
         self.matching(kind).map(|prepared| prepared.policy)
+    }
+
+    /// Units that each policy has spent of its [`BUDGET`].
+    pub fn spent(&self) -> BTreeMap<&'p str, u64> {
+        self.policies.iter().map(|one| (one.policy.name.as_str(), BUDGET - one.left.get())).collect()
     }
 
     /// What one policy says of a subject that was selected for it.
@@ -146,8 +152,7 @@ impl<'p> Prepared<'p> {
     }
 
     fn one(&self, validation: &Validation, scope: &mut Scope, variables: &mut Variables<'p>) -> Option<Decision> {
-        let result = variables.define(self, &validation.expression, scope).and_then(|()| {
-            let value = self.evaluate(&validation.expression, scope)?;
+        let result = variables.evaluate(self, &validation.expression, scope).and_then(|value| {
             truth_of(&value).ok_or_else(|| Failure::Failed(format!("it gives {}, not true or false", kind_of(&value))))
         });
         let (action, message) = match result {
@@ -165,15 +170,14 @@ impl<'p> Prepared<'p> {
     /// What the policy's author wants said; a message that cannot be made is no reason to let something through.
     fn message(&self, validation: &Validation, scope: &mut Scope, variables: &mut Variables<'p>) -> String {
         let made = validation.message_expression.as_ref().and_then(|expression| {
-            variables.define(self, expression, scope).ok()?;
-            let value = self.evaluate(expression, scope).ok()?;
+            let value = variables.evaluate(self, expression, scope).ok()?;
             text_of(&value).filter(|text| !text.trim().is_empty()).map(str::to_owned)
         });
         made.or_else(|| validation.message.clone())
             .unwrap_or_else(|| format!("`{}` is not true", short(validation.expression.text())))
     }
 
-    fn evaluate(&self, expression: &Expression, scope: &Scope) -> Result<crate::expression::Cel, Failure> {
+    fn evaluate(&self, expression: &Expression, scope: &Scope) -> Result<Cel, Failure> {
         let mut left = self.left.get();
         let result = scope.evaluate(expression, &mut left);
         self.left.set(left);
@@ -183,31 +187,42 @@ impl<'p> Prepared<'p> {
 
 /// Variables of a policy for one subject, worked out when they are first read.
 struct Variables<'p> {
-    known: BTreeMap<&'p str, Result<(), Failure>>,
+    /// With the reason of each that has no value.
+    known: BTreeMap<&'p str, Option<String>>,
 }
 
 impl<'p> Variables<'p> {
-    /// Makes sure that everything that `expression` reads is defined. Each reads only what stands before it.
+    /// Works out everything that `expression` reads; each reads only what stands before it. What has no value is left out,
+    /// so that only an expression whose result depends on it fails.
     fn define(&mut self, of: &Prepared<'p>, expression: &Expression, scope: &mut Scope) -> Result<(), Failure> {
         for name in expression.variables() {
             let Some(variable) = of.policy.variables.iter().find(|variable| variable.name == name) else { continue };
-            if let Some(known) = self.known.get(name) {
-                known.clone()?;
+            if self.known.contains_key(name) {
                 continue;
             }
-            let defined = self.define(of, &variable.expression, scope).and_then(|()| {
-                let value = of.evaluate(&variable.expression, scope)?;
-                scope.define(&variable.name, value);
-                Ok(())
-            });
-            let defined = defined.map_err(|failure| match failure {
-                Failure::Failed(reason) => Failure::Failed(format!("variable {name}: {reason}")),
-                Failure::TooCostly(_) | Failure::Spent => failure,
-            });
-            self.known.insert(&variable.name, defined.clone());
-            defined?;
+            let lacks = match self.evaluate(of, &variable.expression, scope) {
+                Ok(value) => {
+                    scope.define(&variable.name, value);
+                    None
+                }
+                Err(Failure::Failed(reason)) => Some(reason),
+                Err(failure @ (Failure::TooCostly(_) | Failure::Spent)) => return Err(failure),
+            };
+            self.known.insert(&variable.name, lacks);
         }
         Ok(())
+    }
+
+    fn evaluate(&mut self, of: &Prepared<'p>, expression: &Expression, scope: &mut Scope) -> Result<Cel, Failure> {
+        self.define(of, expression, scope)?;
+        of.evaluate(expression, scope).map_err(|failure| {
+            let Failure::Failed(reason) = &failure else { return failure };
+            let missing = expression.variables().find(|name| *reason == lacking(name));
+            match missing.and_then(|name| Some((name, self.known.get(name)?.as_ref()?))) {
+                Some((name, why)) => Failure::Failed(format!("variable {name}: {why}")),
+                None => failure,
+            }
+        })
     }
 }
 

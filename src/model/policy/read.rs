@@ -40,7 +40,8 @@ pub(in crate::model) fn read(name: &str, path: &Arc<str>, document: &yaml::Docum
     if !validations.is_empty() && matching.kinds.is_empty() {
         reader.complain("/spec/validations", "spec.match.kinds says what the validations judge: add it".to_owned());
     }
-    if validations.is_empty() && !matching.kinds.is_empty() && spec.get("restore").is_none() {
+    let judges = spec.get("validations").and_then(Value::as_array).is_some_and(|validations| !validations.is_empty());
+    if !judges && !matching.kinds.is_empty() && spec.get("restore").is_none() {
         reader.complain("/spec/match/kinds", "nothing judges these kinds: add validations".to_owned());
     }
     let action = reader.action(spec);
