@@ -13,6 +13,7 @@ mod hostile;
 mod json_schema;
 mod monitoring;
 mod mutants;
+mod policies;
 mod properties;
 mod report_input;
 mod scenarios;
