@@ -14,6 +14,7 @@ mod json_schema;
 mod monitoring;
 mod mutants;
 mod policies;
+mod policy_hostile;
 mod properties;
 mod report_input;
 mod scenarios;
