@@ -14,10 +14,10 @@ use crate::expression::{Cel, Engine, Expression, Failure, Input, Scope, kind_of,
 use crate::model::place::Place;
 use crate::model::policy::{Action, Judged, Policy, Validation};
 
-/// Units that one policy may spend in one pass: twelve thousand for each of ten thousand objects that all differ, which is
-/// more than any shipped policy takes, and half a minute at worst. What comes after that counts as Deny, by this policy
-/// alone.
-pub const BUDGET: u64 = 120_000_000;
+/// Units that one policy may spend in one pass: five thousand for each of ten thousand objects that all differ, which is
+/// more than any shipped policy takes; some seconds for most expressions, ten at worst. What comes after that counts as
+/// Deny, by this policy alone.
+pub const BUDGET: u64 = 50_000_000;
 /// Characters of a message: a sentence or two.
 const MESSAGE_MAX: usize = 500;
 
