@@ -36,13 +36,11 @@ impl Memo {
 pub(super) fn write(key: &mut String, value: &Value, path: &[String]) {
     let mut at = value;
     for (depth, step) in path.iter().enumerate() {
-        match at.get(step) {
-            Some(inner) => at = inner,
-            None => {
-                let _ = writeln!(key, "-{depth}{}", sort(at));
-                return;
-            }
-        }
+        let Some(inner) = at.get(step) else {
+            let _ = writeln!(key, "-{depth}{}", sort(at));
+            return;
+        };
+        at = inner;
     }
     let _ = writeln!(key, "{at}");
 }

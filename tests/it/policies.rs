@@ -99,7 +99,7 @@ fn spoilt(policy: &Value) -> Vec<(String, Value)> {
     for index in 0..count(&spec["validations"]) {
         if count(&spec["validations"]) > 1 {
             with(format!("validation {index} removed"), &|spec| {
-                drop(spec["validations"].as_array_mut().unwrap().remove(index))
+                drop(spec["validations"].as_array_mut().unwrap().remove(index));
             });
         }
         for truth in ["true", "false"] {
