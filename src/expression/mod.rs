@@ -1,7 +1,7 @@
 //! Expressions in CEL from untrusted text: what one may say is fixed when it is compiled, and what an evaluation may cost
 //! is known before it begins.
 //!
-//! The language is CEL as kube's own crates have it, with the functions of [`functions::FUNCTIONS`] only.
+//! The language is CEL as kube's own crates have it, with the functions that `functions` lists only.
 
 mod compile;
 mod cost;
