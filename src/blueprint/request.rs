@@ -82,8 +82,10 @@ fn places(annotations: &BTreeMap<String, String>) -> Result<(Vec<String>, Vec<Mo
     let missing: Vec<&str> =
         [keys::TARGET_PATHS, keys::VOLUME_MOUNTS].into_iter().filter(|key| !annotations.contains_key(*key)).collect();
     if !missing.is_empty() {
+        let what = if missing.len() == 1 { "annotation" } else { "annotations" };
+        let are = if missing.len() == 1 { "is" } else { "are" };
         let message = format!(
-            "annotation {} is missing: a workload names the paths to back up and the volumes that hold them",
+            "{what} {} {are} missing: a workload names the paths to back up and the volumes that hold them",
             missing.join(" and ")
         );
         return Err(Fault::new(RefusalCode::IncompleteAnnotations, message));

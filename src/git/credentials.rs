@@ -36,7 +36,9 @@ pub enum CredentialsError {
     TwoWays,
     #[error("the credentials hold a username without password: add it, or give a bearerToken")]
     NoPassword,
-    #[error("the credentials hold no identity: SSH needs a private key there, and known_hosts")]
+    #[error(
+        "there is no identity: SSH needs a folder of credentials (--git-credentials) with identity, a private key, and known_hosts"
+    )]
     NoIdentity,
     #[error(
         "the credentials hold no known_hosts: put the line there that `ssh-keyscan HOST` prints, once you have checked it"

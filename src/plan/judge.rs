@@ -56,7 +56,10 @@ pub(super) struct Danger {
 
 pub(super) fn judge(world: &World, key: &ObjectKey, mut manifest: Value, adopt: bool) -> Verdict {
     if !world.is_complete(Watched::Managed(key.kind)) {
-        let message = format!("the cluster does not serve {}, or could not list it", key.kind.as_str());
+        let kind = key.kind.as_str();
+        let message = format!(
+            "the cluster does not serve {kind}, or could not list it: apply `holdfast crds`, or give the right to list it"
+        );
         return Verdict::Refused { code: RefusalCode::KindNotServed, message };
     }
     if let Some(error) = no_place(key, &manifest) {
