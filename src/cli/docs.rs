@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, ValueEnum};
 
 use super::args::Cli;
+use super::output::print;
 use crate::metrics::Metrics;
 use crate::model::finding::{CheckCode, CoverageCode, HeldCode, ReasonCode, RefusalCode, WarningCode};
 use crate::schema;
@@ -29,8 +30,7 @@ pub enum Topic {
 }
 
 pub(super) fn run(topic: Topic) -> anyhow::Result<ExitCode> {
-    print!("{}", page(topic)?);
-    Ok(ExitCode::SUCCESS)
+    print(&page(topic)?)
 }
 
 /// The page as Markdown; the schema as JSON.

@@ -6,15 +6,15 @@ use anyhow::bail;
 use clap::Parser as _;
 
 use super::args::{Cli, ManifestsArgs};
+use super::output::print;
 use crate::install::crds::crds as shipped;
 use crate::install::manifests::{Settings, manifests as objects, to_yaml};
 
-pub(super) fn crds() -> ExitCode {
-    for (_, yaml) in shipped() {
-        let separator = if yaml.starts_with("---") { "" } else { "---\n" };
-        print!("{separator}{yaml}");
-    }
-    ExitCode::SUCCESS
+pub(super) fn crds() -> anyhow::Result<ExitCode> {
+    let separator = |yaml: &str| if yaml.starts_with("---") { "" } else { "---\n" };
+    let documents: Vec<String> =
+        shipped().into_iter().map(|(_, yaml)| format!("{}{yaml}", separator(yaml))).collect();
+    print(&documents.concat())
 }
 
 pub(super) fn manifests(args: &ManifestsArgs) -> anyhow::Result<ExitCode> {
@@ -34,8 +34,7 @@ pub(super) fn manifests(args: &ManifestsArgs) -> anyhow::Result<ExitCode> {
         git_url: shipped.git_url,
     };
     understood(&settings)?;
-    print!("{}", to_yaml(&objects(&settings)));
-    Ok(ExitCode::SUCCESS)
+    print(&to_yaml(&objects(&settings)))
 }
 
 /// What the daemon would refuse at its start is refused here.

@@ -8,6 +8,7 @@ mod excerpt;
 mod inputs;
 mod install;
 mod observe;
+mod output;
 mod plan;
 mod run_daemon;
 mod source;
@@ -40,13 +41,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Observe(args) => observe::run(&args, &cli.connection),
         Command::Status(args) => status::run(&args),
-        Command::Crds => Ok(install::crds()),
+        Command::Crds => install::crds(),
         Command::Manifests(args) => install::manifests(&args),
         Command::Docs { topic } => docs::run(topic),
         Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
         }
     }
 }

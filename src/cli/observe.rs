@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::args::{Connection, ObserveArgs};
 use super::connection::{connect, runtime};
+use super::output::print;
 use crate::cluster::observe::dump;
 use crate::yaml;
 
@@ -12,8 +13,5 @@ pub(super) fn run(args: &ObserveArgs, connection: &Connection) -> anyhow::Result
         let handles = connect(connection).await?;
         anyhow::Ok(dump(&handles, args.managed_fields).await?)
     })?;
-    for list in &lists {
-        print!("---\n{}", yaml::write(list));
-    }
-    Ok(ExitCode::SUCCESS)
+    print(&lists.iter().map(|list| format!("---\n{}", yaml::write(list))).collect::<String>())
 }

@@ -9,6 +9,7 @@ use super::args::{Connection, PlanArgs, PlanOutput};
 use super::connection::{connect, runtime};
 use super::excerpt::Excerpts;
 use super::inputs;
+use super::output::print;
 use super::source::{folder, source};
 use crate::clock;
 use crate::git::Source;
@@ -38,7 +39,7 @@ pub(super) fn run(args: &PlanArgs, connection: &Connection) -> anyhow::Result<Ex
             render::diff(&plan, palette, &|place| excerpts.show(place))
         }
     };
-    print!("{text}");
+    print(&text)?;
     let changes = args.exit_code && !plan.steps.is_empty();
     Ok(if changes { ExitCode::from(2) } else { ExitCode::SUCCESS })
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use super::args::StatusArgs;
+use super::output::print;
 use super::source::endpoint;
 use crate::git::{Endpoint, StatusBranch, branches};
 use crate::report::{ClusterFile, fleet};
@@ -18,8 +19,7 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         bail!("--git-url is required: it says where the status branches are");
     };
     let text = if args.fleet { fleet(&endpoint)? } else { one(&endpoint, args)? };
-    print!("{}", printable(&text));
-    Ok(ExitCode::SUCCESS)
+    print(&printable(&text))
 }
 
 fn one(endpoint: &Endpoint, args: &StatusArgs) -> anyhow::Result<String> {

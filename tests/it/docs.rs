@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the generator reads and writes the repository")]
 
 use std::path::Path;
+use std::process::Command;
 
 use holdfast::cli::docs::{Topic, page};
 use holdfast::git::read_folder;
@@ -55,6 +56,17 @@ fn docs_readme_shows_the_real_plan_of_the_quick_start() {
     assert!(!blocks.is_empty(), "README.md shows no plan");
     for block in blocks {
         assert!(shown.contains(block), "README.md shows what no plan says:\n{block}\nthe plan says:\n{shown}");
+    }
+}
+
+/// More than a pipe holds, so that the command still writes when the reader is gone.
+#[test]
+fn docs_a_reader_that_has_seen_enough_is_no_error() {
+    for command in ["crds", "docs schema"] {
+        let line = format!("set -o pipefail; {} {command} | head -c 10", env!("CARGO_BIN_EXE_holdfast"));
+        let output = Command::new("bash").args(["-c", &line]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty() && output.stdout.len() == 10, "{command}: {said}");
     }
 }
 

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use super::args::{CheckArgs, CheckOutput};
 use super::excerpt::Excerpts;
 use super::inputs;
+use super::output::print;
 use crate::clock;
 use crate::model::desired::Desired;
 use crate::model::observed::Observed;
@@ -33,7 +34,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         CheckOutput::Github => output::github(&findings),
         CheckOutput::Sarif => output::sarif(&findings),
     };
-    print!("{text}");
+    print(&text)?;
     let failed = findings.iter().any(|finding| finding.level == Level::Error);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
