@@ -9,7 +9,7 @@ demo: prerequisites
 test: prerequisites
 	cargo test --lib --test it --test git
 	cargo test --release --test sim -- --nocapture
-	cargo test --test cluster --test daemon
+	cargo test --test cluster --test daemon --test guides
 	tests/tools/check.sh
 	cargo test --test node -- --nocapture
 

@@ -12,8 +12,7 @@ use crate::install::manifests::{Settings, manifests as objects, to_yaml};
 
 pub(super) fn crds() -> anyhow::Result<ExitCode> {
     let separator = |yaml: &str| if yaml.starts_with("---") { "" } else { "---\n" };
-    let documents: Vec<String> =
-        shipped().into_iter().map(|(_, yaml)| format!("{}{yaml}", separator(yaml))).collect();
+    let documents: Vec<String> = shipped().into_iter().map(|(_, yaml)| format!("{}{yaml}", separator(yaml))).collect();
     print(&documents.concat())
 }
 

@@ -13,5 +13,6 @@ pub(super) fn run(args: &ObserveArgs, connection: &Connection) -> anyhow::Result
         let handles = connect(connection).await?;
         anyhow::Ok(dump(&handles, args.managed_fields).await?)
     })?;
-    print(&lists.iter().map(|list| format!("---\n{}", yaml::write(list))).collect::<String>())
+    let documents: Vec<String> = lists.iter().map(|list| format!("---\n{}", yaml::write(list))).collect();
+    print(&documents.concat())
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -18,6 +19,8 @@ const SSHD: &str = "/usr/sbin/sshd";
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// The port is picked before sshd binds it, so another program may take it in between.
 const ATTEMPTS: usize = 5;
+/// What stands before a key that may do nothing but reach a repository.
+const FORCED: &str = r#"restrict,command="git-shell -c \"$SSH_ORIGINAL_COMMAND\"""#;
 
 /// One line for a `known_hosts` file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +58,7 @@ impl SshServer {
             run(folder.path(), "ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", key, "-f", key]);
         }
         let client = fs::read_to_string(folder.path().join("client.pub")).expect("ssh-keygen wrote it");
-        let forced = r#"restrict,command="git-shell -c \"$SSH_ORIGINAL_COMMAND\"""#;
-        fs::write(folder.path().join("authorized_keys"), format!("{forced} {client}")).expect("file written");
+        fs::write(folder.path().join("authorized_keys"), format!("{FORCED} {client}")).expect("file written");
         let user = run(folder.path(), "id", &["-un"]);
         if user == "root" {
             // Where sshd as root puts its unprivileged half; without an init system nobody has made it.
@@ -87,6 +89,13 @@ impl SshServer {
     /// The private key (OpenSSH format, no passphrase) that the server lets in.
     pub(crate) fn client_key(&self) -> PathBuf {
         self.folder.path().join("client")
+    }
+
+    /// Lets in whoever has the private key of this public one, too.
+    pub(crate) fn allow(&self, public_key: &Path) {
+        let key = fs::read_to_string(public_key).unwrap_or_else(|error| panic!("{}: {error}", public_key.display()));
+        let file = File::options().append(true).open(self.folder.path().join("authorized_keys"));
+        write!(file.expect("the server has such a file"), "{FORCED} {key}").expect("file written");
     }
 
     /// A private key that the server refuses.
