@@ -156,3 +156,48 @@ fn no_secret_is_printed_when_a_server_refuses() {
         assert!(!told.is_empty() && !(out + &told).contains(wrong), "{told}");
     }
 }
+
+#[test]
+fn check_judges_by_policies_runs_cases_and_knows_what_is_not_covered() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = |path: &str| root.join(path).display().to_string();
+    let (code, told, _) = holdfast(&["check", &path("policies")]);
+    assert!(code == 0 && told.contains(" cases passed\n0 errors, "), "{told}");
+
+    let golden = |case: &str, flags: &[&str]| {
+        let (git, cluster) =
+            (path(&format!("tests/golden/{case}/git")), path(&format!("tests/golden/{case}/cluster.yaml")));
+        let cluster = format!("--cluster={cluster}");
+        let args = ["check", &git, "--now=2026-11-21T02:00:00Z", &cluster];
+        holdfast(&args.iter().copied().chain(flags.iter().copied()).collect::<Vec<_>>())
+    };
+    let (code, told, _) = golden("coverage", &["--coverage"]);
+    assert_eq!(code, 1, "{told}");
+    for line in [
+        "error[Unprotected]: PersistentVolumeClaim shop/ledger: no blueprint, no BackupConfiguration (policy production)",
+        "policy production: 6 of 15 covered, 1 exempt",
+        "policy two-copies: 0 of 1 covered, 0 exempt",
+        "10 errors, 0 notes",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let (code, told, _) = golden("coverage", &[]);
+    assert_eq!(code, 0, "coverage is asked for by its flag: {told}");
+    let (code, told, _) = golden("nothing-to-do", &["--coverage"]);
+    assert_eq!(code, 0, "{told}");
+    let (code, _, told) = holdfast(&["check", ".", "--coverage"]);
+    assert!(code == 2 && told.contains("--cluster"), "{told}");
+
+    let (code, told, _) = golden("policy-on-documents", &["-o", "github"]);
+    let denied = "all.yaml,line=1,col=1,title=DeniedByPolicy::backups travel encrypted, use https:// (policy no-plain-http, all.yaml:36:5)";
+    assert!(code == 1 && told.contains(denied), "{told}");
+}
+
+#[test]
+fn the_reference_is_in_the_binary() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/codes.md")).unwrap();
+    assert_eq!(holdfast(&["docs", "codes"]), (0, page, String::new()));
+    let (code, schema, _) = holdfast(&["docs", "schema"]);
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    assert!(code == 0 && schema["definitions"]["BackupPolicy.holdfast.dev"].is_object());
+}
