@@ -67,6 +67,11 @@ impl World {
         let home = tempfile::tempdir().expect("a temporary folder");
         let world = Self { cluster, ssh, home, path, ran: RefCell::default(), replaced: RefCell::default() };
         for name in NAMESPACES {
+            let phase = format!("kubectl get namespace {name} --ignore-not-found -o 'jsonpath={{.status.phase}}'");
+            // What an earlier run made is about to go.
+            if world.sh(root(), &phase) == "Terminating" {
+                world.sh(root(), &format!("kubectl wait --for=delete --timeout=50s namespace {name}"));
+            }
             let there = world.sh(root(), &format!("kubectl get namespace {name} --ignore-not-found"));
             assert!(there.is_empty(), "namespace {name} is there already, and the pages would change what is in it");
         }
