@@ -1,10 +1,11 @@
 //! The pages for users, held to what they say: every block of commands runs, in the order of its page, on a real API server and
-//! a real Git server; every document is accepted; lists are those of the code.
+//! a real Git server; every document is accepted; lists are those of the code, and links lead somewhere.
 #![expect(clippy::disallowed_methods, reason = "the tests start programs, read pages, and have deadlines")]
 
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod links;
 mod pages;
 mod read;
 mod world;

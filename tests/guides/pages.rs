@@ -42,12 +42,17 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All blocks of all pages, in the order of their pages.
-pub(crate) fn blocks() -> Vec<Block> {
+/// All pages for users.
+pub(crate) fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> = ["README.md", "deploy/README.md"].map(|page| root().join(page)).into();
     walk(&root().join("docs"), &mut |file| file.extension().is_some_and(|end| end == "md"), &mut pages);
     walk(&root().join("examples"), &mut |file| file.ends_with("README.md"), &mut pages);
-    pages.iter().flat_map(|page| of_page(page)).collect()
+    pages
+}
+
+/// All blocks of all pages, in the order of their pages.
+pub(crate) fn blocks() -> Vec<Block> {
+    pages().iter().flat_map(|page| of_page(page)).collect()
 }
 
 /// The blocks of one page in one language.
