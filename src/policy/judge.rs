@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::memo::{self, Memo};
+use super::memo::{self, Memo, Reads};
 use super::subject::Subject;
 use crate::expression::{Cel, Engine, Expression, Failure, Input, Scope, kind_of, lacking, text_of, truth_of};
 use crate::model::place::Place;
@@ -50,8 +49,10 @@ pub struct Judge<'p> {
 #[derive(Debug)]
 struct Prepared<'p> {
     policy: &'p Policy,
-    /// Everything that decides, by its first name.
-    reads: BTreeMap<&'p str, BTreeSet<&'p [String]>>,
+    /// Everything that decides whether the policy has something to say.
+    decides: Reads<'p>,
+    /// The same, with what its messages read.
+    reads: Reads<'p>,
     left: Cell<u64>,
     memo: Memo,
 }
@@ -74,7 +75,7 @@ impl<'p> Judge<'p> {
         let mut values = Values::new();
         self.matching(subject.kind)
             .filter(|prepared| prepared.policy.matching.selects(subject.namespace, subject.labels))
-            .flat_map(|prepared| self.by_one(prepared, subject, &mut values).to_vec())
+            .flat_map(|prepared| self.by_one(prepared, subject, &mut values))
             .collect()
     }
 
@@ -92,7 +93,7 @@ impl<'p> Judge<'p> {
     pub fn judge_by<'a>(&'a self, name: &str, subject: &Subject<'a>) -> Vec<Decision> {
         let of_name = self.policies.iter().filter(|prepared| prepared.policy.name == name);
         let mut values = Values::new();
-        of_name.flat_map(|prepared| self.by_one(prepared, subject, &mut values).to_vec()).collect()
+        of_name.flat_map(|prepared| self.by_one(prepared, subject, &mut values)).collect()
     }
 
     fn matching(&self, kind: Judged) -> impl Iterator<Item = &Prepared<'p>> {
@@ -104,49 +105,51 @@ impl<'p> Judge<'p> {
         prepared: &Prepared<'p>,
         subject: &Subject<'a>,
         values: &mut Values<'p, 'a>,
-    ) -> Rc<[Decision]> {
+    ) -> Vec<Decision> {
         let mut key = String::new();
-        for (root, paths) in prepared.reads.iter().filter(|(root, _)| **root != NOW) {
-            let value = values.entry(root).or_insert_with(|| match *root {
-                "object" => Cow::Borrowed(subject.object),
-                "cluster" => Cow::Borrowed(&self.cluster),
-                other => (subject.others)(other),
-            });
-            for path in paths {
-                memo::write(&mut key, value, path.get(1..).unwrap_or_default());
-            }
+        for (root, paths) in prepared.decides.iter().filter(|(root, _)| **root != NOW) {
+            key.push_str(&memo::part(self.value(root, subject, values), paths).to_string());
+            key.push('\n');
         }
-        if let Some(known) = prepared.memo.get(&key) {
-            return known;
+        if prepared.memo.has(&key) {
+            return Vec::new();
         }
+        let parts: BTreeMap<&str, Value> = prepared
+            .reads
+            .iter()
+            .filter(|(root, _)| **root != NOW)
+            .map(|(root, paths)| (*root, memo::part(self.value(root, subject, values), paths)))
+            .collect();
         let mut scope = self.engine.scope();
-        for root in prepared.reads.keys() {
-            if let Some(value) = values.get(root) {
-                scope.set(root, Input::Json(value));
-            }
+        for (root, part) in &parts {
+            scope.set(root, Input::Json(part));
         }
         scope.set(NOW, Input::Time(self.now));
         let decisions = prepared.decide(&mut scope);
-        prepared.memo.keep(key, &decisions);
+        if decisions.is_empty() {
+            prepared.memo.keep(key);
+        }
         decisions
+    }
+
+    fn value<'v, 'a>(&'a self, root: &'p str, subject: &Subject<'a>, values: &'v mut Values<'p, 'a>) -> &'v Value {
+        values.entry(root).or_insert_with(|| match root {
+            "object" => Cow::Borrowed(subject.object),
+            "cluster" => Cow::Borrowed(&self.cluster),
+            other => (subject.others)(other),
+        })
     }
 }
 
 impl<'p> Prepared<'p> {
     fn new(policy: &'p Policy) -> Self {
-        let mut reads: BTreeMap<&str, BTreeSet<&[String]>> = BTreeMap::new();
-        let validations = policy.validations.iter();
-        let expressions = validations.flat_map(|one| [Some(&one.expression), one.message_expression.as_ref()]);
-        let expressions = expressions.flatten().chain(policy.variables.iter().map(|variable| &variable.expression));
-        for path in expressions.flat_map(Expression::reads) {
-            if let Some(root) = path.first() {
-                reads.entry(root).or_default().insert(path);
-            }
-        }
-        Self { policy, reads, left: Cell::new(BUDGET), memo: Memo::default() }
+        let messages = policy.validations.iter().filter_map(|one| one.message_expression.as_ref());
+        let decides = reads(policy, policy.validations.iter().map(|one| &one.expression));
+        let all = reads(policy, policy.validations.iter().map(|one| &one.expression).chain(messages));
+        Self { policy, decides, reads: all, left: Cell::new(BUDGET), memo: Memo::default() }
     }
 
-    fn decide(&self, scope: &mut Scope) -> Rc<[Decision]> {
+    fn decide(&self, scope: &mut Scope) -> Vec<Decision> {
         let mut variables = Variables { known: BTreeMap::new() };
         self.policy.validations.iter().filter_map(|validation| self.one(validation, scope, &mut variables)).collect()
     }
@@ -183,6 +186,24 @@ impl<'p> Prepared<'p> {
         self.left.set(left);
         result
     }
+}
+
+/// What expressions read, with what the variables read that they read.
+fn reads<'p>(policy: &'p Policy, expressions: impl Iterator<Item = &'p Expression>) -> Reads<'p> {
+    let mut reads = Reads::new();
+    let mut left: Vec<&Expression> = expressions.collect();
+    let mut followed: BTreeSet<&str> = BTreeSet::new();
+    while let Some(expression) = left.pop() {
+        for path in expression.reads() {
+            if let Some(root) = path.first() {
+                reads.entry(root.as_str()).or_default().insert(path);
+            }
+        }
+        for name in expression.variables().filter(|name| followed.insert(name)) {
+            left.extend(policy.variables.iter().filter(|one| one.name == name).map(|one| &one.expression));
+        }
+    }
+    reads
 }
 
 /// Variables of a policy for one subject, worked out when they are first read.

@@ -1,59 +1,57 @@
-//! Decisions that were made already: most objects of a cluster look alike in what a policy reads of them.
+//! What was found in order already: most objects of a cluster look alike in what a policy reads of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::rc::Rc;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
-use super::judge::Decision;
+use serde_json::{Map, Value};
 
 /// Entries of one policy; one that reads names has a new one for each object and gains nothing from more.
 const ENTRIES_MAX: usize = 2048;
 /// Bytes of what is compared; larger values are evaluated anew.
 const KEY_BYTES_MAX: usize = 4096;
 
-/// What one policy decided, by the values that it read.
+/// Paths into the values that an expression can read, by their first name.
+pub(super) type Reads<'p> = BTreeMap<&'p str, BTreeSet<&'p [String]>>;
+
+/// The values against which one policy has nothing to say.
 #[derive(Debug, Default)]
-pub(super) struct Memo(RefCell<BTreeMap<String, Rc<[Decision]>>>);
+pub(super) struct Memo(RefCell<BTreeSet<String>>);
 
 impl Memo {
-    pub(super) fn get(&self, key: &str) -> Option<Rc<[Decision]>> {
-        self.0.borrow().get(key).map(Rc::clone)
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.borrow().contains(key)
     }
 
-    pub(super) fn keep(&self, key: String, decisions: &Rc<[Decision]>) {
+    pub(super) fn keep(&self, key: String) {
         let mut entries = self.0.borrow_mut();
         if entries.len() < ENTRIES_MAX && key.len() <= KEY_BYTES_MAX {
-            entries.insert(key, Rc::clone(decisions));
+            entries.insert(key);
         }
     }
 }
 
-/// The value at the end of a path. Where there is none: how far the path leads and to what, since an expression can tell
+/// The part of a value that the paths lead to. Where a path ends early, what it ends at is there: an expression can tell
 /// apart a field that is missing from a parent that is.
-pub(super) fn write(key: &mut String, value: &Value, path: &[String]) {
-    let mut at = value;
-    for (depth, step) in path.iter().enumerate() {
-        let Some(inner) = at.get(step) else {
-            let _ = writeln!(key, "-{depth}{}", sort(at));
-            return;
-        };
-        at = inner;
-    }
-    let _ = writeln!(key, "{at}");
+pub(super) fn part(value: &Value, paths: &BTreeSet<&[String]>) -> Value {
+    let below: Vec<&[String]> = paths.iter().map(|path| path.get(1..).unwrap_or_default()).collect();
+    below_of(value, &below)
 }
 
-fn sort(value: &Value) -> char {
-    match value {
-        Value::Null => 'n',
-        Value::Bool(_) => 'b',
-        Value::Number(_) => '0',
-        Value::String(_) => 's',
-        Value::Array(_) => 'l',
-        Value::Object(_) => 'o',
+/// The paths are sorted, so those with the same first step stand together and the shortest comes first.
+fn below_of(value: &Value, paths: &[&[String]]) -> Value {
+    let Value::Object(fields) = value else { return value.clone() };
+    if paths.first().is_some_and(|path| path.is_empty()) {
+        return value.clone();
     }
+    let mut out = Map::new();
+    for group in paths.chunk_by(|one, other| one.first() == other.first()) {
+        let Some(step) = group.first().and_then(|path| path.first()) else { continue };
+        if let Some(inner) = fields.get(step) {
+            let below: Vec<&[String]> = group.iter().map(|path| path.get(1..).unwrap_or_default()).collect();
+            out.insert(step.clone(), below_of(inner, &below));
+        }
+    }
+    Value::Object(out)
 }
 
 #[cfg(test)]
@@ -64,7 +62,7 @@ mod tests {
 
     #[test]
     fn what_an_expression_can_tell_apart_has_another_key() {
-        let path: Vec<String> = ["a", "b"].map(str::to_owned).to_vec();
+        let path: Vec<String> = ["root", "a", "b"].map(str::to_owned).to_vec();
         let values = [
             json!({}),
             json!({"a": null}),
@@ -79,14 +77,19 @@ mod tests {
             json!({"a": {"b": {}}}),
             json!(null),
         ];
-        let keys: std::collections::BTreeSet<String> = values
-            .iter()
-            .map(|value| {
-                let mut key = String::new();
-                write(&mut key, value, &path);
-                key
-            })
-            .collect();
+        let paths = BTreeSet::from([path.as_slice()]);
+        let keys: BTreeSet<String> = values.iter().map(|value| part(value, &paths).to_string()).collect();
         assert_eq!(keys.len(), values.len(), "{keys:?}");
+    }
+
+    #[test]
+    fn only_what_is_read_is_left() {
+        let paths = [&["o", "a"][..], &["o", "a", "b"], &["o", "c", "d"], &["o", "c", "e"], &["o", "x", "y"]];
+        let paths: Vec<Vec<String>> =
+            paths.iter().map(|path| path.iter().map(|step| (*step).to_owned()).collect()).collect();
+        let paths: BTreeSet<&[String]> = paths.iter().map(Vec::as_slice).collect();
+        let value = json!({"a": {"b": 1, "z": 2}, "c": {"d": [1], "e": null, "z": 3}, "z": 4});
+        assert_eq!(part(&value, &paths), json!({"a": {"b": 1, "z": 2}, "c": {"d": [1], "e": null}}));
+        assert_eq!(part(&json!(null), &paths), json!(null));
     }
 }
