@@ -34,9 +34,11 @@ pub(crate) type Resource = (&'static str, &'static str, &'static str, &'static s
 pub(crate) const REPOSITORIES: Resource = ("stash.appscode.com", "v1alpha1", "Repository", "repositories");
 pub(crate) const CONFIGURATIONS: Resource =
     ("stash.appscode.com", "v1beta1", "BackupConfiguration", "backupconfigurations");
+pub(crate) const DEPLOYMENTS: Resource = ("apps", "v1", "Deployment", "deployments");
 pub(crate) const CLAIMS: Resource = ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
 /// Everything of ours that outlives a test's namespaces, or is seen while they end.
-const OURS: [Resource; 7] = [
+const OURS: [Resource; 8] = [
+    DEPLOYMENTS,
     CLAIMS,
     ("stash.appscode.com", "v1beta1", "BackupBlueprint", "backupblueprints"),
     CONFIGURATIONS,
