@@ -237,7 +237,7 @@ pub struct DaemonArgs {
     /// Folder with credentials for the repository of the status branch, as --git-credentials; default those of the source.
     #[arg(long, env = "HOLDFAST_STATUS_CREDENTIALS", value_name = "DIR")]
     pub status_credentials: Option<PathBuf>,
-    /// OpenSSH private key (ed25519 or ecdsa, without passphrase) that signs every commit; without it none is signed.
+    /// OpenSSH private key (ed25519, without passphrase) that signs every commit; without it none is signed.
     #[arg(long, env = "HOLDFAST_STATUS_SIGNING_KEY", value_name = "FILE")]
     pub status_signing_key: Option<PathBuf>,
     /// Write nothing to Git.

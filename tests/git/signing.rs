@@ -48,24 +48,20 @@ fn git_takes_the_signature_of_every_sort_of_commit() {
 }
 
 #[test]
-fn every_type_of_key_that_is_taken_signs_as_git_reads_it() {
-    for arguments in
-        [["-t", "ed25519", "-N", ""].as_slice(), &["-t", "ecdsa", "-N", ""], &["-t", "ecdsa", "-b", "384", "-N", ""]]
-    {
-        let (server, key) = (server(), TestKey::made(arguments));
-        // As it comes out of a Secret that somebody has typed.
-        let written = fs::read_to_string(key.file()).expect("the key is there");
-        let cut = written.trim_end().to_owned();
-        let texts = [written.clone(), cut, format!("\n{written}\n\n"), written.replace('\n', "\r\n")];
-        for (number, text) in texts.iter().enumerate() {
-            fs::write(key.file(), text).expect("written");
-            let mut status = TestStatus::signed(endpoint(&server.url(), None), &key.file());
-            done(status.commit(&[("a", Some(&number.to_string()))]));
-            good(&key, &server, STATUS);
-        }
-        fs::write(key.file(), written).expect("written");
-        assert_eq!(SigningKey::open(key.file()).and_then(|key| key.fingerprint()), Ok(key.fingerprint()));
+fn a_key_signs_however_its_file_was_typed() {
+    let (server, key) = (server(), TestKey::ed25519());
+    // As it comes out of a Secret that somebody has typed.
+    let written = fs::read_to_string(key.file()).expect("the key is there");
+    let cut = written.trim_end().to_owned();
+    let texts = [written.clone(), cut, format!("\n{written}\n\n"), written.replace('\n', "\r\n")];
+    for (number, text) in texts.iter().enumerate() {
+        fs::write(key.file(), text).expect("written");
+        let mut status = TestStatus::signed(endpoint(&server.url(), None), &key.file());
+        done(status.commit(&[("a", Some(&number.to_string()))]));
+        good(&key, &server, STATUS);
     }
+    fs::write(key.file(), written).expect("written");
+    assert_eq!(SigningKey::open(key.file()).and_then(|key| key.fingerprint()), Ok(key.fingerprint()));
 }
 
 #[test]
@@ -110,18 +106,18 @@ fn a_key_that_cannot_sign_is_told_with_what_to_do() {
         assert!(secret.iter().all(|line| line.is_empty() || !said.contains(line)), "{said}");
     };
     says(&TestKey::made(&["-t", "ed25519", "-N", "a passphrase"]), "ssh-keygen -p -N ''");
-    says(&TestKey::made(&["-t", "rsa", "-b", "2048", "-N", ""]), "ssh-rsa, which cannot sign here: use ed25519");
-    says(&TestKey::made(&["-t", "ecdsa", "-b", "521", "-N", ""]), "use ed25519, or ecdsa with 256 or 384 bits");
-    says(&TestKey::made(&["-t", "ecdsa", "-m", "PEM", "-N", ""]), "no private key in OpenSSH's format");
+    for other in [["-t", "rsa", "-b", "2048"], ["-t", "ecdsa", "-b", "256"], ["-t", "ecdsa", "-b", "521"]] {
+        says(&TestKey::made(&[other.as_slice(), &["-N", ""]].concat()), "no ed25519 private key in OpenSSH's format");
+    }
     let key = TestKey::ed25519();
     fs::copy(key.public_file(), key.file()).expect("copied");
     says(&key, "without .pub");
     for content in ["", "\n", "-----BEGIN OPENSSH PRIVATE KEY-----\n", "x"] {
         fs::write(key.file(), content).expect("written");
-        says(&key, "no private key in OpenSSH's format");
+        says(&key, "no ed25519 private key in OpenSSH's format");
     }
     fs::write(key.file(), vec![0_u8; 1 << 20]).expect("written");
-    says(&key, "no private key in OpenSSH's format");
+    says(&key, "no ed25519 private key in OpenSSH's format");
     fs::remove_file(key.file()).expect("it goes");
     says(&key, "cannot be read (entity not found)");
     fs::create_dir(key.file()).expect("made");
