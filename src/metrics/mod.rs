@@ -201,7 +201,6 @@ impl Metrics {
     }
 
     pub fn pass(&self, plan: &Plan, applied: &Applied, took: SignedDuration) {
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let mut targets: Vec<_> = plan.protections.iter().map(|protection| &protection.target).collect();
         targets.dedup();
         self.targets.set(count(targets.len()));
@@ -234,11 +233,11 @@ impl Metrics {
         self.uncovered.clear();
         for (policy, counted) in &plan.coverage {
             let label = Counted { policy: policy.clone() };
-            self.to_protect.get_or_create(&label).set(i64::try_from(counted.targets).unwrap_or(i64::MAX));
+            self.to_protect.get_or_create(&label).set(count(counted.targets));
             for code in CoverageCode::ALL {
                 let label = Gap { policy: policy.clone(), code: code.as_str().to_owned() };
-                let count = plan.uncovered.iter().filter(|one| one.policy == *policy && one.code == *code).count();
-                self.uncovered.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+                let found = plan.uncovered.iter().filter(|one| one.policy == *policy && one.code == *code).count();
+                self.uncovered.get_or_create(&label).set(count(found));
             }
         }
     }
@@ -259,10 +258,11 @@ impl Metrics {
 
 /// Which action of a policy gives a refusal.
 fn refused_by(code: RefusalCode) -> Option<Action> {
-    [(RefusalCode::DeniedByPolicy, Action::Deny), (RefusalCode::NeedsReview, Action::Review)]
-        .into_iter()
-        .find(|(known, _)| *known == code)
-        .map(|(_, action)| action)
+    Action::ALL.into_iter().find(|action| action.refusal() == Some(code))
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// What `plan::Action::as_str` says.

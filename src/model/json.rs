@@ -1,5 +1,6 @@
 //! Small walks over JSON values, with RFC 6901 pointers as addresses.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -185,6 +186,12 @@ pub fn is_empty(value: &Value) -> bool {
 /// String field of an object, by key.
 pub fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
     value.get(key).and_then(Value::as_str)
+}
+
+/// The strings of an object field, as labels and annotations are; what is no string is left out.
+pub fn texts(value: &Value, field: &str) -> BTreeMap<String, String> {
+    let entries = value.get(field).and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::delete_log::RecentDelete;
-use super::json::{text, text_holds};
+use super::json::{text, text_holds, texts};
 use super::keys;
 use super::object::{Kind, ObjectKey, TargetKey, TargetKind};
 use super::owned_fields::OwnedFields;
@@ -240,7 +240,7 @@ impl Observed {
                     self.cluster_uid = text(metadata, "uid").map(str::to_owned);
                 }
                 let terminating = metadata.get("deletionTimestamp").is_some();
-                let (labels, annotations) = (strings(metadata, "labels"), annotations(metadata));
+                let (labels, annotations) = (texts(metadata, "labels"), annotations(metadata));
                 changed(&mut self.namespaces, name.to_owned(), Namespace { terminating, labels, annotations })
             }
             Watched::Blueprint => {
@@ -248,7 +248,7 @@ impl Observed {
                 changed(
                     &mut self.blueprints,
                     name.to_owned(),
-                    LiveBlueprint { spec, annotations: strings(metadata, "annotations") },
+                    LiveBlueprint { spec, annotations: texts(metadata, "annotations") },
                 )
             }
             Watched::Target(kind) => {
@@ -323,7 +323,7 @@ fn changed<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: V) -> 
 }
 
 fn target(kind: TargetKind, metadata: &Value, object: &Value) -> Target {
-    let mut annotations = strings(metadata, "annotations");
+    let mut annotations = texts(metadata, "annotations");
     annotations.retain(|key, _| {
         key.starts_with("stash.appscode.com/")
             || key.starts_with(keys::PARAMS_PREFIX)
@@ -333,7 +333,7 @@ fn target(kind: TargetKind, metadata: &Value, object: &Value) -> Target {
     let spec = object.get("spec").unwrap_or(&Value::Null);
     Target {
         uid: text(metadata, "uid").unwrap_or_default().to_owned(),
-        labels: strings(metadata, "labels"),
+        labels: texts(metadata, "labels"),
         annotations,
         volumes: kind.is_workload().then(|| volumes(spec)).flatten(),
         app_type: text(spec, "type").map(str::to_owned),
@@ -349,7 +349,7 @@ fn live(metadata: &Value, object: &Value) -> Live {
         generation: metadata.get("generation").and_then(Value::as_i64),
         created: text(metadata, "creationTimestamp").and_then(|time| time.parse().ok()),
         deleting: metadata.get("deletionTimestamp").is_some(),
-        labels: strings(metadata, "labels"),
+        labels: texts(metadata, "labels"),
         annotations: annotations(metadata),
         spec: object.get("spec").unwrap_or(&Value::Object(Map::new())).to_string().into_boxed_str(),
         owned: OwnedFields::parse(metadata.get("managedFields")),
@@ -379,19 +379,9 @@ fn volumes(spec: &Value) -> Option<BTreeMap<String, Volume>> {
 
 /// Without the copy of the whole object that `kubectl apply` leaves there.
 fn annotations(metadata: &Value) -> BTreeMap<String, String> {
-    let mut annotations = strings(metadata, "annotations");
+    let mut annotations = texts(metadata, "annotations");
     annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     annotations
-}
-
-fn strings(metadata: &Value, field: &str) -> BTreeMap<String, String> {
-    metadata
-        .get(field)
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
 }
 
 fn has_controller(metadata: &Value) -> bool {

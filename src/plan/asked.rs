@@ -14,7 +14,6 @@ use crate::model::finding::RefusalCode;
 use crate::model::json::text;
 use crate::model::object::{ObjectKey, TargetKey};
 use crate::model::observed::Target;
-use crate::model::policy::Action;
 use crate::policy::Decision;
 use crate::schema;
 
@@ -59,7 +58,7 @@ pub(super) fn want<'a>(world: &'a World, identity: &Identity, target: &Target, n
         }
     };
     let denied = world.blueprint_decisions.get(name);
-    if let Some(decisions) = denied.filter(|list| list.iter().any(|one| one.action != Action::Warn)) {
+    if let Some(decisions) = denied.filter(|list| list.iter().any(|one| one.action.refusal().is_some())) {
         return Outcome::Denied(decisions);
     }
     let request = match Request::parse(key, &target.annotations) {

@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use super::draft::Draft;
 use super::world::{World, target_of};
 use crate::model::desired::{Blueprint, DesiredObject, Request};
-use crate::model::finding::{RefusalCode, WarningCode};
+use crate::model::finding::WarningCode;
+use crate::model::json::texts;
 use crate::model::object::{ObjectKey, TargetKey};
 use crate::model::observed::{Live, Target};
 use crate::model::plan::{Action as StepAction, Refusal, Standing, Step, Warning};
-use crate::model::policy::{Action, Judged, Labels};
+use crate::model::policy::{Judged, Labels};
 use crate::policy::{Decision, Subject};
 
 /// What the policies say of an object that shall be written.
@@ -28,8 +29,7 @@ pub(super) fn of_object(
         return Vec::new();
     }
     let known = target.and_then(|target| world.observed.targets.get_key_value(target));
-    let own = labels_of(manifest);
-    let labels = known.map_or(&own, |(_, target)| &target.labels);
+    let labels = known.map_or_else(|| Cow::Owned(labels_of(manifest)), |(_, target)| Cow::Borrowed(&target.labels));
     let namespace = target.map_or(key.namespace.as_str(), |target| target.namespace.as_str());
     let others = |name: &str| {
         Cow::Owned(match name {
@@ -41,7 +41,7 @@ pub(super) fn of_object(
             _ => Value::Null,
         })
     };
-    world.judge.judge(&Subject { kind, namespace, labels, object: manifest, others: &others })
+    world.judge.judge(&Subject { kind, namespace, labels: &labels, object: manifest, others: &others })
 }
 
 /// What the policies say of a document in Git.
@@ -116,17 +116,13 @@ pub(super) fn put(decisions: Vec<Decision>, about: About, draft: &mut Draft) -> 
             Some(spoken) => format!("{spoken}: {message}"),
             None => message,
         };
-        let code = match action {
-            Action::Deny => RefusalCode::DeniedByPolicy,
-            Action::Review => RefusalCode::NeedsReview,
-            Action::Warn => {
-                let of_target = about.target.filter(|_| about.object.is_none());
-                let message = of_target.map_or(message.clone(), |target| format!("{}: {message}", target.spoken()));
-                let object = about.object.cloned();
-                let code = WarningCode::PolicyWarning;
-                draft.warnings.push(Warning { code, policy: Some(policy), at: Some(at), object, message });
-                continue;
-            }
+        let Some(code) = action.refusal() else {
+            let of_target = about.target.filter(|_| about.object.is_none());
+            let message = of_target.map_or(message.clone(), |target| format!("{}: {message}", target.spoken()));
+            let object = about.object.cloned();
+            let code = WarningCode::PolicyWarning;
+            draft.warnings.push(Warning { code, policy: Some(policy), at: Some(at), object, message });
+            continue;
         };
         refused = true;
         draft.refusals.push(Refusal {
@@ -171,19 +167,14 @@ pub(super) fn of_plan(world: &World, draft: &mut Draft) {
             }
         }
     }
-    let mut index = 0;
-    let mut left: Vec<Step> = Vec::new();
-    draft.steps.retain(|step| {
-        let stays = !refused.contains(&index);
-        index += 1;
-        if !stays {
-            left.push(step.clone());
-        }
-        stays
-    });
-    for step in left.iter().filter(|step| !matches!(step.action, StepAction::Delete { .. })) {
-        let of_step = draft.protections.iter_mut().filter(|one| one.configuration.as_ref() == Some(&step.object));
-        for protection in of_step.filter(|one| one.standing == Standing::Wanted) {
+    let steps = std::mem::take(&mut draft.steps).into_iter().enumerate();
+    let (left, kept): (Vec<_>, Vec<_>) = steps.partition(|(index, _)| refused.contains(index));
+    draft.steps = kept.into_iter().map(|(_, step)| step).collect();
+    let written = |step: &Step| !matches!(step.action, StepAction::Delete { .. });
+    let left: BTreeSet<ObjectKey> =
+        left.into_iter().filter(|(_, step)| written(step)).map(|(_, step)| step.object).collect();
+    for protection in draft.protections.iter_mut().filter(|one| one.standing == Standing::Wanted) {
+        if protection.configuration.as_ref().is_some_and(|key| left.contains(key)) {
             protection.standing = Standing::Refused;
         }
     }
@@ -233,8 +224,7 @@ fn plan_object<'s>(selected: impl Iterator<Item = &'s Step>) -> Value {
 }
 
 fn labels_of(object: &Value) -> Labels {
-    let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
-    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    texts(object.get("metadata").unwrap_or(&Value::Null), "labels")
 }
 
 fn old_object(key: &ObjectKey, live: &Live) -> Value {

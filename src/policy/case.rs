@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::judge::{Decision, Judge};
 use super::subject::Subject;
-use crate::model::json::text;
+use crate::model::json::{text, texts};
 use crate::model::place::Place;
-use crate::model::policy::{Case, Expected, Judged, Labels, Policy};
+use crate::model::policy::{Case, Expected, Judged, Policy};
 
 /// A case that does not come out as it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +29,7 @@ pub fn run<'p>(case: &Case, policies: impl Fn(&str) -> Option<&'p Policy>, now: 
     let cluster = case.spec.get("cluster").cloned().unwrap_or(Value::Null);
     let judge = Judge::new([policy].into_iter(), cluster, case.now.unwrap_or(now));
     let about = case.spec.get("target").unwrap_or(object).get("metadata").unwrap_or(&Value::Null);
-    let labels: Labels = about
-        .get("labels")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect();
+    let labels = texts(about, "labels");
     let others = |name: &str| {
         let field = if name == "namespaceObject" { "namespace" } else { name };
         case.spec.get(field).map_or(Cow::Owned(Value::Null), Cow::Borrowed)

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::escape::code;
 use super::memory::ClusterFile;
 use super::target::{State, TargetFile};
+use crate::model::object::TargetKey;
 use crate::model::plan::Plan;
 
 /// A README stays readable, and forges stop rendering long ones.
@@ -97,7 +98,7 @@ pub(super) fn namespace_readme(namespace: &str, rows: &[&Row]) -> String {
         let backups = &row.file.backups;
         let line = format!(
             "| [{}]({relative}) | {} | {} | {} | {} | {} |\n",
-            name(row),
+            name(&row.file.target),
             row.file.state.as_str(),
             join(backups.iter().filter_map(|backup| backup.blueprint.as_deref().map(code)).collect()),
             join(backups.iter().filter_map(|backup| backup.schedule.as_deref().map(code)).collect()),
@@ -134,7 +135,7 @@ fn needing(out: &mut String, rows: &[Row]) {
         format!(
             "| [{}/{}]({}) | {} | {since} | {} |\n",
             row.file.target.namespace,
-            name(row),
+            name(&row.file.target),
             row.path,
             row.file.state.as_str(),
             why(row.file)
@@ -158,8 +159,7 @@ fn uncovered(out: &mut String, plan: &Plan) {
     }
     out.push_str("| target | code | why | policy |\n|---|---|---|---|\n");
     let lines = plan.uncovered.iter().map(|one| {
-        let target =
-            format!("{}/{}.{}", one.target.namespace, one.target.kind.as_str().to_ascii_lowercase(), one.target.name);
+        let target = format!("{}/{}", one.target.namespace, name(&one.target));
         format!("| {} | {} | {} | {} |\n", code(&target), one.code.as_str(), code(&one.message), code(&one.policy))
     });
     table(out, lines);
@@ -177,7 +177,7 @@ fn complaints(out: &mut String, plan: &Plan) {
             .object
             .as_ref()
             .map(|key| format!("{} {}", key.kind.as_str(), key.short()))
-            .or_else(|| refusal.target.as_ref().map(crate::model::object::TargetKey::spoken));
+            .or_else(|| refusal.target.as_ref().map(TargetKey::spoken));
         let about = about.or_else(|| refusal.at.as_ref().map(ToString::to_string));
         let message = match (&refusal.policy, &refusal.at) {
             (Some(policy), Some(at)) => Cow::Owned(format!("{} (policy {policy}, {at})", refusal.message)),
@@ -209,8 +209,8 @@ fn table(out: &mut String, lines: impl Iterator<Item = String>) {
     out.push('\n');
 }
 
-fn name(row: &Row) -> String {
-    format!("{}.{}", row.file.target.kind.as_str().to_ascii_lowercase(), row.file.target.name)
+fn name(target: &TargetKey) -> String {
+    format!("{}.{}", target.kind.as_str().to_ascii_lowercase(), target.name)
 }
 
 fn why(file: &TargetFile) -> String {

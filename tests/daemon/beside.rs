@@ -17,11 +17,10 @@ use crate::documents;
 use crate::harness::git_cli::Git;
 use crate::harness::tools::{Reconciled, Tools};
 use crate::harness::wait::eventually;
-use crate::world::{CONFIGURATIONS, REPOSITORIES, Resource, SOON, STATUS, World};
+use crate::world::{CONFIGURATIONS, DEPLOYMENTS, REPOSITORIES, Resource, SOON, STATUS, World};
 
 const ROUNDS: usize = 50;
 const BLUEPRINTS: Resource = ("stash.appscode.com", "v1beta1", "BackupBlueprint", "backupblueprints");
-const DEPLOYMENTS: Resource = ("apps", "v1", "Deployment", "deployments");
 /// Each application of a tool has a folder, a blueprint and a workload of its name.
 const APPLICATIONS: [(&str, &[&str]); 4] = [
     ("flux", &["flux"]),

@@ -2,10 +2,9 @@
 
 use crate::cli::excerpt::Excerpts;
 use crate::model::desired::Desired;
-use crate::model::finding::{CheckCode, RefusalCode, WarningCode};
+use crate::model::finding::{CheckCode, WarningCode};
 use crate::model::place::Place;
 use crate::model::plan::{Plan, Uncovered, Warning};
-use crate::model::policy::Action;
 use crate::policy::{Broken, Decision};
 
 /// Only errors make the command fail.
@@ -56,13 +55,12 @@ pub(super) fn of_case(broken: Broken, excerpts: &Excerpts) -> Finding {
 
 /// What a policy says of a document, at the place of the document.
 pub(super) fn of_decision(at: Place, decision: &Decision, excerpts: &Excerpts) -> Finding {
-    let (code, meaning) = match decision.action {
-        Action::Deny => (RefusalCode::DeniedByPolicy.as_str(), RefusalCode::DeniedByPolicy.meaning()),
-        Action::Review => (RefusalCode::NeedsReview.as_str(), RefusalCode::NeedsReview.meaning()),
-        Action::Warn => (WarningCode::PolicyWarning.as_str(), WarningCode::PolicyWarning.meaning()),
+    let (level, code, meaning) = match decision.action.refusal() {
+        Some(code) => (Level::Error, code.as_str(), code.meaning()),
+        None => (Level::Note, WarningCode::PolicyWarning.as_str(), WarningCode::PolicyWarning.meaning()),
     };
     Finding {
-        level: if decision.action == Action::Warn { Level::Note } else { Level::Error },
+        level,
         code,
         meaning,
         excerpt: excerpts.show(&at),

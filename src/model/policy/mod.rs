@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::finding::RefusalCode;
 use super::object::{TargetKey, TargetKind};
 use super::place::Place;
 use crate::expression::Expression;
@@ -61,6 +62,15 @@ impl Action {
             Action::Deny => "Deny",
             Action::Review => "Review",
             Action::Warn => "Warn",
+        }
+    }
+
+    /// What refuses; a warning does not.
+    pub fn refusal(self) -> Option<RefusalCode> {
+        match self {
+            Action::Deny => Some(RefusalCode::DeniedByPolicy),
+            Action::Review => Some(RefusalCode::NeedsReview),
+            Action::Warn => None,
         }
     }
 }
