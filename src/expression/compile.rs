@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube_cel::cel::IdedExpr;
-use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue};
+use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use kube_cel::cel::parser::Parser;
 
 use super::cost::qualified;
 use super::functions::{Effort, effort, growth, names};
 use super::guard::guarded;
+use super::reads::Part;
+use super::value::cut;
 use super::{patterns, scan, strict};
 use crate::suggest::nearest;
 
@@ -26,13 +28,18 @@ const SHOWN_CHARACTERS_MAX: usize = 60;
 /// What a path begins with that leads into what a policy defines itself.
 pub(super) const OWN_VARIABLES: &str = "variables";
 
+/// Under what name the evaluator knows `variables.<name>`: as one value, since it would copy a map of all of them.
+pub(super) fn own(name: &str) -> String {
+    format!("{OWN_VARIABLES}.{name}")
+}
+
 /// An expression that can be evaluated.
 #[derive(Clone, Debug)]
 pub struct Expression {
     pub(super) parsed: Arc<IdedExpr>,
     pub(super) patterns: BTreeMap<String, patterns::Size>,
     text: Arc<str>,
-    reads: BTreeSet<Vec<String>>,
+    reads: BTreeMap<String, Part>,
     variables: BTreeSet<String>,
 }
 
@@ -71,13 +78,16 @@ impl Expression {
             let reason = first.map(|error| error.msg.lines().next().unwrap_or_default().to_owned());
             Fault(format!("{} at {}:{} of the expression", spoken(reason.unwrap_or_default()), place.0, place.1))
         })?;
-        let mut walk =
-            Walk { known, declared: variables, local: Vec::new(), reads: BTreeSet::new(), patterns: BTreeMap::new() };
+        let mut walk = Walk {
+            known,
+            declared: variables,
+            local: Vec::new(),
+            reads: BTreeMap::new(),
+            variables: BTreeSet::new(),
+            patterns: BTreeMap::new(),
+        };
         walk.expression(&parsed, 0, 0)?;
-        let own = |path: &Vec<String>| path.first().is_some_and(|first| first == OWN_VARIABLES);
-        let Walk { reads, patterns, .. } = walk;
-        let (variables, reads): (BTreeSet<_>, BTreeSet<_>) = reads.into_iter().partition(own);
-        let variables = variables.into_iter().filter_map(|path| path.into_iter().nth(1)).collect();
+        let Walk { reads, variables, patterns, .. } = walk;
         strict::fields(&mut parsed);
         Ok(Self { parsed: Arc::new(parsed), patterns, text: text.into(), reads, variables })
     }
@@ -86,9 +96,9 @@ impl Expression {
         &self.text
     }
 
-    /// Paths into the given values that can decide the result; what lies beside them cannot.
-    pub fn reads(&self) -> impl Iterator<Item = &[String]> {
-        self.reads.iter().map(Vec::as_slice)
+    /// What can decide the result, of each of the given values that it reads.
+    pub fn reads(&self) -> &BTreeMap<String, Part> {
+        &self.reads
     }
 
     /// The `variables.<name>` that it reads.
@@ -104,10 +114,7 @@ fn spoken(reason: String) -> String {
 
 /// A name as a message shows it.
 fn shown(name: &str) -> String {
-    match name.char_indices().nth(SHOWN_CHARACTERS_MAX) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
+    cut(name, SHOWN_CHARACTERS_MAX)
 }
 
 fn too_deep() -> Fault {
@@ -119,7 +126,8 @@ struct Walk<'a> {
     declared: &'a BTreeSet<String>,
     /// Variables of the comprehensions around.
     local: Vec<String>,
-    reads: BTreeSet<Vec<String>>,
+    reads: BTreeMap<String, Part>,
+    variables: BTreeSet<String>,
     patterns: BTreeMap<String, patterns::Size>,
 }
 
@@ -129,11 +137,8 @@ impl Walk<'_> {
             return Err(too_deep());
         }
         if let Some(path) = path(expression) {
-            if depth + path.len() > DEPTH_MAX {
-                return Err(too_deep());
-            }
-            self.certain(expression)?;
-            return self.read(path);
+            let asks = matches!(&expression.expr, Expr::Select(select) if select.test);
+            return self.path(expression, &path, depth, if asks { Part::PRESENCE } else { Part::All });
         }
         let depth = depth + 1;
         match &expression.expr {
@@ -156,7 +161,18 @@ impl Walk<'_> {
         }
     }
 
+    fn path(&mut self, expression: &IdedExpr, path: &[String], depth: usize, part: Part) -> Result<(), Fault> {
+        if depth + path.len() > DEPTH_MAX {
+            return Err(too_deep());
+        }
+        Self::certain(expression)?;
+        self.read(path, part)
+    }
+
     fn call(&mut self, call: &CallExpr, depth: usize, nesting: usize) -> Result<(), Fault> {
+        if let Some((operand, path)) = held_against_null(call) {
+            return self.path(operand, &path, depth, Part::PRESENCE);
+        }
         let name = qualified(call);
         if growth(&name).is_none() {
             let meant = nearest(&name, names()).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
@@ -185,6 +201,11 @@ impl Walk<'_> {
         }
         self.expression(&comprehension.iter_range, depth, nesting)?;
         self.expression(&comprehension.accu_init, depth, nesting)?;
+        if comprehension.iter_var == OWN_VARIABLES || comprehension.iter_var2.as_deref() == Some(OWN_VARIABLES) {
+            return Err(Fault(format!(
+                "{OWN_VARIABLES} is taken: give what all, exists, filter or map goes over another name"
+            )));
+        }
         let outside = self.local.len();
         self.local.extend([comprehension.iter_var.clone(), comprehension.accu_var.clone()]);
         self.local.extend(comprehension.iter_var2.clone());
@@ -195,15 +216,15 @@ impl Walk<'_> {
     }
 
     /// A variable that cannot be worked out is not there, and nobody may take that for an answer.
-    fn certain(&self, expression: &IdedExpr) -> Result<(), Fault> {
+    fn certain(expression: &IdedExpr) -> Result<(), Fault> {
         let operand = match &expression.expr {
             Expr::Select(select) if select.test => &*select.operand,
             Expr::Call(call) if call.func_name != "_[_]" => match call.args.first() {
                 Some(operand) => operand,
                 None => return Ok(()),
             },
-            Expr::Select(select) => return self.certain(&select.operand),
-            Expr::Call(call) => return call.args.first().map_or(Ok(()), |operand| self.certain(operand)),
+            Expr::Select(select) => return Self::certain(&select.operand),
+            Expr::Call(call) => return call.args.first().map_or(Ok(()), Self::certain),
             Expr::Unspecified
             | Expr::Comprehension(_)
             | Expr::Ident(_)
@@ -213,24 +234,24 @@ impl Walk<'_> {
             | Expr::Struct(_) => return Ok(()),
         };
         match &operand.expr {
-            Expr::Ident(name) if name == OWN_VARIABLES && !self.local.contains(name) => {
+            Expr::Ident(name) if name == OWN_VARIABLES => {
                 Err(Fault(format!("a variable is always there: read it as {OWN_VARIABLES}.<name>")))
             }
-            _ => self.certain(operand),
+            _ => Self::certain(operand),
         }
     }
 
-    /// Notes a path, if what it begins with exists.
-    fn read(&mut self, path: Vec<String>) -> Result<(), Fault> {
-        let Some(root) = path.first() else { return Ok(()) };
+    /// Notes what is read at the end of a path, if what it begins with exists.
+    fn read(&mut self, path: &[String], part: Part) -> Result<(), Fault> {
+        let [root, below @ ..] = path else { return Ok(()) };
         if self.local.contains(root) {
             return Ok(());
         }
         if root == OWN_VARIABLES {
-            return match path.get(1) {
+            return match below.first() {
                 None => Err(Fault(format!("{OWN_VARIABLES} is read as {OWN_VARIABLES}.<name>"))),
                 Some(name) if self.declared.contains(name) => {
-                    self.reads.insert(path);
+                    self.variables.insert(name.clone());
                     Ok(())
                 }
                 Some(name) => {
@@ -245,8 +266,19 @@ impl Walk<'_> {
             let root = shown(root);
             return Err(Fault(format!("there is no {root}; an expression can read {known} and {OWN_VARIABLES}")));
         }
-        self.reads.insert(path);
+        self.reads.entry(root.clone()).or_insert(Part::PRESENCE).add(below, part);
         Ok(())
+    }
+}
+
+/// The path of `x != null` and its like.
+fn held_against_null(call: &CallExpr) -> Option<(&IdedExpr, Vec<String>)> {
+    let is_null = |side: &IdedExpr| matches!(side.expr, Expr::Literal(LiteralValue::Null));
+    match (call.func_name.as_str(), call.args.as_slice()) {
+        (operators::EQUALS | operators::NOT_EQUALS, [one, other] | [other, one]) if is_null(other) => {
+            Some((one, path(one)?))
+        }
+        _ => None,
     }
 }
 

@@ -10,8 +10,8 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue};
 use serde_json::Value;
 
-use super::compile::{Expression, OWN_VARIABLES};
-use super::functions::{Effort, Growth, effort, growth};
+use super::compile::Expression;
+use super::functions::{Effort, Growth, ORDERED, effort, growth};
 use super::{patterns, weight};
 
 /// Units of one evaluation: a quarter of a second at most. A look at every one of ten thousand steps of a plan fits;
@@ -26,8 +26,6 @@ const WRITTEN_PER_UNIT: u64 = 4;
 pub(super) enum Bound<'v> {
     Known(&'v Value),
     Shape(Shape),
-    /// What `variables` holds.
-    Own(&'v BTreeMap<String, Shape>),
 }
 
 /// Upper bounds: of the whole, of how many items a comprehension finds in it, and of each of them.
@@ -72,7 +70,6 @@ impl Bound<'_> {
         match self {
             Bound::Known(value) => weight::of(value),
             Bound::Shape(shape) => shape.weight,
-            Bound::Own(variables) => variables.values().fold(1, |sum: u64, one| sum.saturating_add(one.weight)),
         }
     }
 
@@ -86,7 +83,6 @@ impl Bound<'_> {
             }
             Bound::Known(value) => Shape::of_weight(weight::of(value)),
             Bound::Shape(shape) => shape,
-            Bound::Own(_) => Shape::of_weight(self.weight()),
         }
     }
 }
@@ -95,14 +91,13 @@ impl Bound<'_> {
 pub(super) type Bounds<'v> = BTreeMap<String, Bound<'v>>;
 
 /// Units that the evaluation takes at most.
-pub(super) fn cost(expression: &Expression, bounds: &Bounds, variables: &BTreeMap<String, Shape>) -> u64 {
+pub(super) fn cost(expression: &Expression, bounds: &Bounds) -> u64 {
     let patterns = &expression.patterns;
-    Estimate { bounds, variables, patterns, local: Vec::new() }.expression(&expression.parsed).0
+    Estimate { bounds, patterns, local: Vec::new() }.expression(&expression.parsed).0
 }
 
 struct Estimate<'b, 'v> {
     bounds: &'b Bounds<'v>,
-    variables: &'v BTreeMap<String, Shape>,
     patterns: &'b BTreeMap<String, patterns::Size>,
     /// Variables of comprehensions, the innermost last.
     local: Vec<(&'b str, Bound<'v>)>,
@@ -135,11 +130,7 @@ where
 
     fn named(&self, name: &str) -> Bound<'v> {
         let local = self.local.iter().rev().find(|(local, _)| *local == name).map(|(_, bound)| *bound);
-        match local {
-            Some(bound) => bound,
-            None if name == OWN_VARIABLES => Bound::Own(self.variables),
-            None => self.bounds.get(name).copied().unwrap_or(Bound::of_weight(1)),
-        }
+        local.or_else(|| self.bounds.get(name).copied()).unwrap_or(Bound::of_weight(1))
     }
 
     /// The parts and a value that holds all of them.
@@ -188,7 +179,7 @@ where
             Effort::Pattern => self.matching(&name, call, sum).saturating_add(result),
         };
         let shape = match name.as_str() {
-            "_+_" | "_?_:_" | "orValue" => {
+            "_+_" | "_?_:_" | "orValue" | ORDERED => {
                 let shapes = parts.iter().map(|(_, bound)| bound.shape());
                 shapes.reduce(Shape::and).map_or(Shape::of_weight(result), |shape| Shape { weight: result, ..shape })
             }
@@ -274,6 +265,5 @@ fn field<'v>(operand: Bound<'v>, name: &str, only_asks: bool) -> Bound<'v> {
         _ if only_asks => Bound::of_weight(1),
         Bound::Known(value) => value.get(name).map_or(Bound::of_weight(1), Bound::Known),
         Bound::Shape(shape) => Bound::of_weight(shape.weight),
-        Bound::Own(variables) => variables.get(name).map_or(Bound::of_weight(1), |shape| Bound::Shape(*shape)),
     }
 }

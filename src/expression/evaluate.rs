@@ -1,16 +1,15 @@
 //! Evaluates expressions over given values; every end but a value is a failure with its reason.
 
-use std::collections::BTreeMap;
-
 use kube_cel::KubeCelExt as _;
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 
-use super::compile::{Expression, OWN_VARIABLES};
+use super::compile::{Expression, own};
 use super::cost::{Bound, Bounds, COST_MAX, Shape, cost};
+use super::functions::ORDERED;
 use super::guard::guarded;
-use super::value::{self, Input};
+use super::value::{self, Input, cut};
 
-/// Bytes of a reason: errors of the evaluator show the values that they are about.
+/// Characters of a reason: what functions say can hold the text that they were given.
 const REASON_MAX: usize = 200;
 
 /// The functions, set up once.
@@ -42,22 +41,19 @@ pub enum Failure {
 pub struct Scope<'e, 'v> {
     context: Context<'e>,
     bounds: Bounds<'v>,
-    /// Values of `variables.<name>`, and what reading them can cost.
-    own: BTreeMap<String, Cel>,
-    shapes: BTreeMap<String, Shape>,
 }
 
 impl Default for Engine {
     fn default() -> Self {
-        Self { functions: Functions(Context::default().with_all()) }
+        let mut context = Context::default().with_all();
+        context.add_function(ORDERED, value::ordered);
+        Self { functions: Functions(context) }
     }
 }
 
 impl Engine {
     pub fn scope<'v>(&self) -> Scope<'_, 'v> {
-        let mut context = self.functions.0.new_inner_scope();
-        context.add_variable_from_value(OWN_VARIABLES, value::map(std::iter::empty()));
-        Scope { context, bounds: Bounds::new(), own: BTreeMap::new(), shapes: BTreeMap::new() }
+        Scope { context: self.functions.0.new_inner_scope(), bounds: Bounds::new() }
     }
 }
 
@@ -73,15 +69,14 @@ impl<'v> Scope<'_, 'v> {
 
     /// Makes a result readable as `variables.<name>`.
     pub fn define(&mut self, name: &str, value: Cel) {
-        self.shapes.insert(name.to_owned(), value::shape(&value));
-        self.own.insert(name.to_owned(), value);
-        let all = value::map(self.own.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        self.context.add_variable_from_value(OWN_VARIABLES, all);
+        let name = own(name);
+        self.bounds.insert(name.clone(), Bound::Shape(value::shape(&value)));
+        self.context.add_variable_from_value(name, value);
     }
 
     /// Evaluates within what is left of `budget`, and takes from it what the evaluation can cost.
     pub fn evaluate(&self, expression: &Expression, budget: &mut u64) -> Result<Cel, Failure> {
-        let cost = cost(expression, &self.bounds, &self.shapes);
+        let cost = cost(expression, &self.bounds);
         if cost > COST_MAX {
             return Err(Failure::TooCostly(cost));
         }
@@ -110,23 +105,45 @@ pub fn lacking(name: &str) -> String {
     format!("there is no {name}")
 }
 
-/// The evaluator's words, without the values that it prints in its own notation.
+/// Without the values that the evaluator prints: in its own notation, and maps in another order each time.
 fn reason(error: &ExecutionError) -> String {
-    let text = match error {
-        ExecutionError::NoSuchKey(key) => lacking(key),
-        ExecutionError::NoSuchOverload => "an operator or function does not take values of these types".to_owned(),
+    use value::kind_of;
+    match error {
+        ExecutionError::NoSuchKey(name) => lacking(name),
+        ExecutionError::UndeclaredReference(name) => lacking(name.strip_prefix(&own("")).unwrap_or(name)),
+        ExecutionError::NoSuchOverload
+        | ExecutionError::UnexpectedType { .. }
+        | ExecutionError::UnsupportedFunctionCallIdentifierType(_)
+        | ExecutionError::UnsupportedFieldsConstruction(_) => {
+            "an operator or function does not take values of these types".to_owned()
+        }
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
-            format!("{name} does not take {} and {}", value::kind_of(left), value::kind_of(right))
+            format!("{name} does not take {} and {}", kind_of(left), kind_of(right))
         }
-        ExecutionError::UnexpectedType { got, want } => format!("{want} is needed, not {got}"),
+        ExecutionError::UnsupportedUnaryOperator(name, value) => format!("{name} does not take {}", kind_of(value)),
+        ExecutionError::UnsupportedTargetType { target } => format!("a function does not take {}", kind_of(target)),
+        ExecutionError::NotSupportedAsMethod { method, target } => {
+            format!("{method} does not take {}", kind_of(target))
+        }
         ExecutionError::ValuesNotComparable(left, right) => {
-            format!("{} and {} cannot be compared", value::kind_of(left), value::kind_of(right))
+            format!("{} and {} cannot be compared", kind_of(left), kind_of(right))
         }
+        ExecutionError::UnsupportedKeyType(key)
+        | ExecutionError::UnsupportedMapIndex(key)
+        | ExecutionError::UnsupportedListIndex(key)
+        | ExecutionError::UnsupportedIndex(key, _) => format!("{} is no key or index there", kind_of(key)),
+        ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("there is no item {index}"),
+        ExecutionError::IndexOutOfBounds(_) => "there is no such item".to_owned(),
         ExecutionError::Overflow(name, ..) => format!("the result of {name} is out of range"),
-        other => other.to_string(),
-    };
-    match text.char_indices().nth(REASON_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "a division by zero".to_owned(),
+        ExecutionError::InvalidArgumentCount { expected, actual } => {
+            format!("a function takes {expected} arguments, not {actual}")
+        }
+        ExecutionError::MissingArgumentOrTarget => "a function lacks an argument".to_owned(),
+        ExecutionError::FunctionError { function, message } if message.contains("Map {") => {
+            format!("{function} does not take values of these types")
+        }
+        ExecutionError::FunctionError { function, message } => cut(&format!("{function}: {message}"), REASON_MAX),
+        other => cut(&other.to_string(), REASON_MAX),
     }
 }

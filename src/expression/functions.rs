@@ -16,12 +16,17 @@ pub(super) enum Growth {
     Pieces,
 }
 
+/// What a comprehension goes over, with the keys of a map in order: else each evaluation had another one. No text can call
+/// it.
+pub(super) const ORDERED: &str = "@ordered";
+
 /// Operators, as the parser names them, and functions, as people write them.
-pub(super) const FUNCTIONS: [(&str, Growth); 67] = [
+pub(super) const FUNCTIONS: [(&str, Growth); 68] = [
     ("!_", Growth::Scalar),
     ("-_", Growth::Scalar),
     ("@in", Growth::Scalar),
     ("@not_strictly_false", Growth::Scalar),
+    (ORDERED, Growth::Sum),
     ("_!=_", Growth::Scalar),
     ("_%_", Growth::Scalar),
     ("_&&_", Growth::Scalar),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube_cel::cel::Value as Cel;
+use kube_cel::cel::extractors::This;
 use kube_cel::cel::objects::{Key, Map};
+use kube_cel::cel::{ResolveResult, Value as Cel};
 use serde_json::Value;
 
 use super::cost::Shape;
@@ -46,6 +47,15 @@ fn of_json(value: &Value) -> Cel {
 pub(super) fn map<'k>(entries: impl Iterator<Item = (&'k str, Cel)>) -> Cel {
     let entries = entries.map(|(key, value)| (Key::String(Arc::new(key.to_owned())), value));
     Cel::Map(Map { map: Arc::new(entries.collect()) })
+}
+
+/// The keys of a map in order; every other value as it is.
+#[expect(clippy::unnecessary_wraps, reason = "the evaluator takes nothing else")]
+pub(super) fn ordered(This(value): This<Cel>) -> ResolveResult {
+    let Cel::Map(map) = value else { return Ok(value) };
+    let mut keys: Vec<&Key> = map.map.keys().collect();
+    keys.sort();
+    Ok(Cel::List(Arc::new(keys.into_iter().map(Cel::from).collect())))
 }
 
 /// As heavy as its JSON would be.
@@ -98,5 +108,13 @@ pub fn kind_of(value: &Cel) -> &'static str {
         Cel::Timestamp(_) => "a timestamp",
         Cel::Null => "null",
         Cel::Function(..) | Cel::Opaque(_) => "a value of another kind",
+    }
+}
+
+/// A text of at most so many characters, with a sign where it goes on.
+pub fn cut(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

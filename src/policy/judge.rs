@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::memo::{self, Memo, Reads};
+use super::memo::{Key, Memo};
 use super::subject::Subject;
-use crate::expression::{Cel, Engine, Expression, Failure, Input, Scope, kind_of, lacking, text_of, truth_of};
+use crate::expression::{
+    Cel, Engine, Expression, Failure, Input, Part, Scope, cut, kind_of, lacking, text_of, truth_of,
+};
 use crate::model::place::Place;
 use crate::model::policy::{Action, Judged, Policy, Validation};
 
@@ -22,6 +24,9 @@ const MESSAGE_MAX: usize = 500;
 
 /// The same in the whole pass, so it decides nothing that was decided before in another way.
 const NOW: &str = "now";
+
+/// What of each value is read, by their names.
+type Reads<'p> = BTreeMap<&'p str, Part>;
 
 /// What the expressions read of one subject, made once for all policies.
 type Values<'p, 'a> = BTreeMap<&'p str, Cow<'a, Value>>;
@@ -106,10 +111,9 @@ impl<'p> Judge<'p> {
         subject: &Subject<'a>,
         values: &mut Values<'p, 'a>,
     ) -> Vec<Decision> {
-        let mut key = String::new();
-        for (root, paths) in prepared.decides.iter().filter(|(root, _)| **root != NOW) {
-            key.push_str(&memo::part(self.value(root, subject, values), paths).to_string());
-            key.push('\n');
+        let mut key = Key::default();
+        for (root, part) in prepared.decides.iter().filter(|(root, _)| **root != NOW) {
+            key.add(&part.of(self.value(root, subject, values)));
         }
         if prepared.memo.has(&key) {
             return Vec::new();
@@ -118,7 +122,7 @@ impl<'p> Judge<'p> {
             .reads
             .iter()
             .filter(|(root, _)| **root != NOW)
-            .map(|(root, paths)| (*root, memo::part(self.value(root, subject, values), paths)))
+            .map(|(root, part)| (*root, part.of(self.value(root, subject, values)).to_json()))
             .collect();
         let mut scope = self.engine.scope();
         for (root, part) in &parts {
@@ -194,10 +198,8 @@ fn reads<'p>(policy: &'p Policy, expressions: impl Iterator<Item = &'p Expressio
     let mut left: Vec<&Expression> = expressions.collect();
     let mut followed: BTreeSet<&str> = BTreeSet::new();
     while let Some(expression) = left.pop() {
-        for path in expression.reads() {
-            if let Some(root) = path.first() {
-                reads.entry(root.as_str()).or_default().insert(path);
-            }
+        for (root, part) in expression.reads() {
+            reads.entry(root.as_str()).or_insert(Part::PRESENCE).merge(part.clone());
         }
         for name in expression.variables().filter(|name| followed.insert(name)) {
             left.extend(policy.variables.iter().filter(|one| one.name == name).map(|one| &one.expression));
@@ -250,11 +252,4 @@ impl<'p> Variables<'p> {
 /// An expression as a message shows it: on one line.
 fn short(text: &str) -> String {
     cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 120)
-}
-
-fn cut(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -16,6 +16,7 @@ mod mutants;
 mod policies;
 mod policy_hostile;
 mod properties;
+mod random_expressions;
 mod report_input;
 mod scenarios;
 mod schema;
