@@ -15,7 +15,7 @@ use crate::model::json::{push, set, text};
 use crate::model::keys;
 use crate::model::names::is_label;
 use crate::model::object::{TargetKey, TargetKind};
-use crate::model::substitution;
+use crate::model::substitution::{self, is_template};
 
 /// Specs and namespaces of the two objects; their names are decided by the planner, who knows which are taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,9 +103,7 @@ fn take(filled: &mut Value, field: &str) -> Option<Value> {
 fn fill(blueprint: &Blueprint, value: &Value, pointer: &mut String, variables: &Variables) -> Result<Value, Fault> {
     let length = pointer.len();
     Ok(match value {
-        Value::String(text) if substitution::is_template(text) => {
-            Value::String(fill_text(blueprint, text, pointer, variables)?)
-        }
+        Value::String(text) if is_template(text) => Value::String(fill_text(blueprint, text, pointer, variables)?),
         Value::Array(items) => {
             let mut filled = Vec::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
@@ -165,6 +163,10 @@ fn schedule(blueprint: &Blueprint, filled: &Value, request: &Request) -> Result<
         );
         return Err(Fault { code: RefusalCode::NoSchedule, at: blueprint.at.clone(), message });
     };
+    // What holds no variable was judged with the blueprint.
+    if text(&blueprint.spec, "schedule").is_some_and(|own| !is_template(own)) {
+        return Ok((schedule.to_owned(), None));
+    }
     match Schedule::parse(schedule) {
         Ok(_) => Ok((schedule.to_owned(), None)),
         Err(error) => {

@@ -26,7 +26,7 @@ const DEPTH_MAX: usize = 200;
 /// Characters of a name that a message repeats.
 const SHOWN_CHARACTERS_MAX: usize = 60;
 /// What a path begins with that leads into what a policy defines itself.
-pub(super) const OWN_VARIABLES: &str = "variables";
+pub const OWN_VARIABLES: &str = "variables";
 
 /// Under what name the evaluator knows `variables.<name>`: as one value, since it would copy a map of all of them.
 pub(super) fn own(name: &str) -> String {
@@ -40,7 +40,8 @@ pub struct Expression {
     pub(super) patterns: BTreeMap<String, patterns::Size>,
     text: Arc<str>,
     reads: BTreeMap<String, Part>,
-    variables: BTreeSet<String>,
+    variables: BTreeMap<String, Part>,
+    alias: Option<Vec<String>>,
 }
 
 impl PartialEq for Expression {
@@ -83,13 +84,14 @@ impl Expression {
             declared: variables,
             local: Vec::new(),
             reads: BTreeMap::new(),
-            variables: BTreeSet::new(),
+            variables: BTreeMap::new(),
             patterns: BTreeMap::new(),
         };
         walk.expression(&parsed, 0, 0)?;
         let Walk { reads, variables, patterns, .. } = walk;
+        let alias = alias(&parsed);
         strict::fields(&mut parsed);
-        Ok(Self { parsed: Arc::new(parsed), patterns, text: text.into(), reads, variables })
+        Ok(Self { parsed: Arc::new(parsed), patterns, text: text.into(), reads, variables, alias })
     }
 
     pub fn text(&self) -> &str {
@@ -101,9 +103,14 @@ impl Expression {
         &self.reads
     }
 
-    /// The `variables.<name>` that it reads.
-    pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().map(String::as_str)
+    /// The same of each `variables.<name>` that it reads.
+    pub fn variables(&self) -> &BTreeMap<String, Part> {
+        &self.variables
+    }
+
+    /// The path to the value that this is another name of, so that who reads a field of this reads that field alone.
+    pub fn alias(&self) -> Option<&[String]> {
+        self.alias.as_deref()
     }
 }
 
@@ -127,7 +134,7 @@ struct Walk<'a> {
     /// Variables of the comprehensions around.
     local: Vec<String>,
     reads: BTreeMap<String, Part>,
-    variables: BTreeSet<String>,
+    variables: BTreeMap<String, Part>,
     patterns: BTreeMap<String, patterns::Size>,
 }
 
@@ -173,12 +180,16 @@ impl Walk<'_> {
         if let Some((operand, path)) = held_against_null(call) {
             return self.path(operand, &path, depth, Part::PRESENCE);
         }
-        let name = qualified(call);
-        if growth(&name).is_none() {
-            let meant = nearest(&name, names()).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
-            return Err(Fault(format!("there is no function {}{meant}", shown(&name))));
+        if let (operators::IN, [item, all]) = (call.func_name.as_str(), call.args.as_slice()) {
+            self.expression(item, depth, nesting)?;
+            return self.items(all, depth, nesting);
         }
-        if effort(&name) == Effort::Pattern {
+        let name = qualified(call);
+        if growth(name).is_none() {
+            let meant = nearest(name, names()).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
+            return Err(Fault(format!("there is no function {}{meant}", shown(name))));
+        }
+        if effort(name) == Effort::Pattern {
             match call.args.last().map(|pattern| &pattern.expr) {
                 Some(Expr::Literal(LiteralValue::String(pattern))) => {
                     let size = patterns::size(pattern.inner()).map_err(Fault)?;
@@ -193,13 +204,23 @@ impl Walk<'_> {
         call.args.iter().try_for_each(|argument| self.expression(argument, depth, nesting))
     }
 
+    /// What is gone over or searched: of a map its keys.
+    fn items(&mut self, range: &IdedExpr, depth: usize, nesting: usize) -> Result<(), Fault> {
+        let (value, instead) = or_value(range).unwrap_or((range, &[]));
+        match path(value) {
+            Some(path) => self.path(value, &path, depth, Part::ITEMS)?,
+            None => self.expression(value, depth + 1, nesting)?,
+        }
+        instead.iter().try_for_each(|instead| self.expression(instead, depth + 1, nesting))
+    }
+
     fn comprehension(&mut self, comprehension: &ComprehensionExpr, depth: usize, nesting: usize) -> Result<(), Fault> {
         if nesting == NESTING_MAX {
             return Err(Fault(format!(
                 "more than {NESTING_MAX} of all, exists, exists_one, filter and map within each other"
             )));
         }
-        self.expression(&comprehension.iter_range, depth, nesting)?;
+        self.items(&comprehension.iter_range, depth, nesting)?;
         self.expression(&comprehension.accu_init, depth, nesting)?;
         if comprehension.iter_var == OWN_VARIABLES || comprehension.iter_var2.as_deref() == Some(OWN_VARIABLES) {
             return Err(Fault(format!(
@@ -251,7 +272,7 @@ impl Walk<'_> {
             return match below.first() {
                 None => Err(Fault(format!("{OWN_VARIABLES} is read as {OWN_VARIABLES}.<name>"))),
                 Some(name) if self.declared.contains(name) => {
-                    self.variables.insert(name.clone());
+                    self.variables.entry(name.clone()).or_insert(Part::PRESENCE).add(&below[1..], part);
                     Ok(())
                 }
                 Some(name) => {
@@ -269,6 +290,26 @@ impl Walk<'_> {
         self.reads.entry(root.clone()).or_insert(Part::PRESENCE).add(below, part);
         Ok(())
     }
+}
+
+/// `x` and `y` of `x.orValue(y)`.
+fn or_value(expression: &IdedExpr) -> Option<(&IdedExpr, &[IdedExpr])> {
+    match &expression.expr {
+        Expr::Call(call) if call.func_name == "orValue" => Some((call.target.as_deref()?, &call.args)),
+        _ => None,
+    }
+}
+
+/// Where the value lies that the whole expression is, or is with something fixed in its place when it is not there.
+fn alias(expression: &IdedExpr) -> Option<Vec<String>> {
+    let (value, instead) = or_value(expression).unwrap_or((expression, &[]));
+    let is_fixed = |instead: &IdedExpr| match &instead.expr {
+        Expr::Literal(_) => true,
+        Expr::List(list) => list.elements.is_empty(),
+        Expr::Map(map) => map.entries.is_empty(),
+        _ => false,
+    };
+    path(value).filter(|_| instead.iter().all(is_fixed))
 }
 
 /// The path of `x != null` and its like.

@@ -11,7 +11,7 @@ use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, L
 use serde_json::Value;
 
 use super::compile::Expression;
-use super::functions::{Effort, Growth, ORDERED, effort, growth};
+use super::functions::{Effort, Growth, ORDERED, effort, function_of, growth};
 use super::{patterns, weight};
 
 /// Units of one evaluation: a quarter of a second at most. A look at every one of ten thousand steps of a plan fits;
@@ -164,7 +164,7 @@ where
         let sum = weights.iter().fold(1, |sum: u64, weight| sum.saturating_add(*weight));
         let product =
             || weights.iter().fold(1, |product: u64, weight| product.saturating_mul(weight.saturating_add(1)));
-        let result = match growth(&name) {
+        let result = match growth(name) {
             None => u64::MAX,
             Some(Growth::Scalar) => 1,
             Some(Growth::Sum) => sum,
@@ -173,12 +173,12 @@ where
             Some(Growth::Joined) => joined(&parts),
             Some(Growth::Pieces) => weight::characters(sum),
         };
-        let work = match effort(&name) {
+        let work = match effort(name) {
             Effort::Once => sum.saturating_add(result),
             Effort::Pairs => pairs(&parts),
-            Effort::Pattern => self.matching(&name, call, sum).saturating_add(result),
+            Effort::Pattern => self.matching(name, call, sum).saturating_add(result),
         };
-        let shape = match name.as_str() {
+        let shape = match name {
             "_+_" | "_?_:_" | "orValue" | ORDERED => {
                 let shapes = parts.iter().map(|(_, bound)| bound.shape());
                 shapes.reduce(Shape::and).map_or(Shape::of_weight(result), |shape| Shape { weight: result, ..shape })
@@ -251,13 +251,12 @@ fn pairs(parts: &[(u64, Bound)]) -> u64 {
 }
 
 /// `sets.contains(a, b)` is parsed like a method of `sets`.
-pub(super) fn qualified(call: &CallExpr) -> String {
-    match call.target.as_ref().map(|target| &target.expr) {
-        Some(Expr::Ident(prefix)) if growth(&format!("{prefix}.{}", call.func_name)).is_some() => {
-            format!("{prefix}.{}", call.func_name)
-        }
-        Some(_) | None => call.func_name.clone(),
-    }
+pub(super) fn qualified(call: &CallExpr) -> &str {
+    let of_module = call.target.as_ref().and_then(|target| match &target.expr {
+        Expr::Ident(module) => function_of(module, &call.func_name),
+        _ => None,
+    });
+    of_module.unwrap_or(&call.func_name)
 }
 
 fn field<'v>(operand: Bound<'v>, name: &str, only_asks: bool) -> Bound<'v> {

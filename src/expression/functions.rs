@@ -120,6 +120,12 @@ pub(super) fn growth(name: &str) -> Option<Growth> {
     FUNCTIONS.binary_search_by(|(known, _)| (*known).cmp(name)).ok().map(|index| FUNCTIONS[index].1)
 }
 
+/// The name of a function that is called as one of a module.
+pub(super) fn function_of(module: &str, name: &str) -> Option<&'static str> {
+    let below = |known: &'static str| known.strip_prefix(module)?.strip_prefix('.');
+    FUNCTIONS.into_iter().map(|(known, _)| known).find(|known| below(known) == Some(name))
+}
+
 pub(super) fn effort(name: &str) -> Effort {
     EFFORTS.into_iter().find(|(known, _)| *known == name).map_or(Effort::Once, |(_, effort)| effort)
 }

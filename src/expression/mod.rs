@@ -15,7 +15,7 @@ mod strict;
 mod value;
 mod weight;
 
-pub use compile::{Expression, Fault, LENGTH_MAX, NESTING_MAX};
+pub use compile::{Expression, Fault, LENGTH_MAX, NESTING_MAX, OWN_VARIABLES};
 pub use cost::COST_MAX;
 pub use evaluate::{Engine, Failure, Scope, lacking};
 pub use functions::names as function_names;

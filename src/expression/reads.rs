@@ -9,19 +9,29 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     All,
-    /// Whether it is there, of what kind it is, and these fields of it.
-    Fields(BTreeMap<String, Part>),
+    /// Whether it is there, of what kind it is, and these fields of it. With `names` also which fields there are, and all of
+    /// what is no map.
+    Fields {
+        names: bool,
+        fields: BTreeMap<String, Part>,
+    },
 }
+
+/// Of a field that is gone over.
+static NAMED: Part = Part::PRESENCE;
 
 impl Part {
     /// Only whether it is there, as `has(x)` and `x != null` ask.
-    pub const PRESENCE: Part = Part::Fields(BTreeMap::new());
+    pub const PRESENCE: Part = Part::Fields { names: false, fields: BTreeMap::new() };
+    /// What `all`, `filter` and their like go over.
+    pub(super) const ITEMS: Part = Part::Fields { names: true, fields: BTreeMap::new() };
 
     pub fn merge(&mut self, other: Part) {
         match (&mut *self, other) {
             (Part::All, _) => {}
             (_, Part::All) => *self = Part::All,
-            (Part::Fields(fields), Part::Fields(others)) => {
+            (Part::Fields { names, fields }, Part::Fields { names: more, fields: others }) => {
+                *names |= more;
                 for (name, part) in others {
                     fields.entry(name).or_insert(Part::PRESENCE).merge(part);
                 }
@@ -30,9 +40,18 @@ impl Part {
     }
 
     /// Adds what is read at the end of a path.
-    pub(super) fn add(&mut self, path: &[String], part: Part) {
-        let nested = path.iter().rev().fold(part, |part, step| Part::Fields(BTreeMap::from([(step.clone(), part)])));
-        self.merge(nested);
+    pub fn add(&mut self, path: &[String], part: Part) {
+        let nested =
+            |part, step: &String| Part::Fields { names: false, fields: BTreeMap::from([(step.clone(), part)]) };
+        self.merge(path.iter().rev().fold(part, nested));
+    }
+
+    /// What is read of a field; `None` if nothing depends on it.
+    pub fn field(&self, name: &str) -> Option<&Part> {
+        match self {
+            Part::All => Some(self),
+            Part::Fields { names, fields } => fields.get(name).or(names.then_some(&NAMED)),
+        }
     }
 
     /// The value without what is not read.
@@ -59,13 +78,15 @@ impl Read<'_> {
 impl Serialize for Read<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match (self.part, self.value) {
-            (Part::Fields(fields), Value::Object(object)) => {
-                let inner = |(name, part)| Some((name, Read { part, value: object.get(name)? }));
-                serializer.collect_map(fields.iter().filter_map(inner))
-            }
-            (Part::Fields(_), Value::Array(_)) => serializer.collect_seq(std::iter::empty::<()>()),
-            (Part::Fields(_), Value::String(_)) => serializer.serialize_str(""),
-            (Part::Fields(_) | Part::All, value) => value.serialize(serializer),
+            (Part::Fields { names: true, .. }, Value::Object(object)) => serializer.collect_map(
+                object.iter().map(|(name, value)| (name, self.part.field(name).map(|part| Read { part, value }))),
+            ),
+            (Part::Fields { names: false, fields }, Value::Object(object)) => serializer.collect_map(
+                fields.iter().filter_map(|(name, part)| Some((name, Read { part, value: object.get(name)? }))),
+            ),
+            (Part::Fields { names: false, .. }, Value::Array(_)) => serializer.collect_seq(std::iter::empty::<()>()),
+            (Part::Fields { names: false, .. }, Value::String(_)) => serializer.serialize_str(""),
+            (Part::Fields { .. } | Part::All, value) => value.serialize(serializer),
         }
     }
 }
@@ -124,5 +145,12 @@ mod tests {
         assert_eq!(read.of(&value).to_json(), json!({"a": {}, "b": [], "c": "", "d": 4}));
         let both = part(&[("a", Part::PRESENCE), ("a.x", Part::All), ("b", Part::All), ("b", Part::PRESENCE)]);
         assert_eq!(both.of(&value).to_json(), json!({"a": {"x": 1}, "b": [1, 2]}));
+    }
+
+    #[test]
+    fn of_what_is_gone_over_the_names_are_left() {
+        let read = part(&[("a", Part::ITEMS), ("a.x", Part::All), ("b", Part::ITEMS)]);
+        let value = json!({"a": {"x": [1], "y": {"z": 2}, "w": "long"}, "b": [{"c": 1}], "d": 4});
+        assert_eq!(read.of(&value).to_json(), json!({"a": {"x": [1], "y": {}, "w": ""}, "b": [{"c": 1}]}));
     }
 }

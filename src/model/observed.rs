@@ -157,7 +157,8 @@ impl Live {
 
     /// Whether the text of the spec mentions a field; most do not, and then need not be parsed.
     pub fn spec_mentions(&self, field: &str) -> bool {
-        self.spec.contains(field)
+        let is_escaped = |character: char| matches!(character, '"' | '\\') || character.is_control();
+        field.contains(is_escaped) || self.spec.contains(field)
     }
 
     /// Proven from the object alone: our label, an origin, and (where the server says who wrote what) our manager.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
 use super::world::{World, target_of};
+use crate::expression::Part;
 use crate::model::desired::{Blueprint, DesiredObject, Request};
 use crate::model::finding::WarningCode;
 use crate::model::json::texts;
@@ -31,13 +32,15 @@ pub(super) fn of_object(
     let known = target.and_then(|target| world.observed.targets.get_key_value(target));
     let labels = known.map_or_else(|| Cow::Owned(labels_of(manifest)), |(_, target)| Cow::Borrowed(&target.labels));
     let namespace = target.map_or(key.namespace.as_str(), |target| target.namespace.as_str());
-    let others = |name: &str| {
+    let others = |name: &str, part: &Part| {
         Cow::Owned(match name {
-            "oldObject" => world.live(key).map_or(Value::Null, |live| old_object(key, live)),
-            "target" => known
-                .map_or_else(|| target.map_or(Value::Null, bare_target), |(key, target)| target_object(key, target)),
-            "blueprint" => blueprint.map_or(Value::Null, blueprint_object),
-            "namespaceObject" => namespace_object(world, namespace),
+            "oldObject" => world.live(key).map_or(Value::Null, |live| old_object(key, live, part)),
+            "target" => known.map_or_else(
+                || target.map_or(Value::Null, bare_target),
+                |(key, target)| target_object(key, target, part),
+            ),
+            "blueprint" => blueprint.map_or(Value::Null, |blueprint| blueprint_object(blueprint, part)),
+            "namespaceObject" => namespace_object(world, namespace, part),
             _ => Value::Null,
         })
     };
@@ -56,10 +59,10 @@ pub(super) fn of_target(world: &World, key: &TargetKey, target: &Target) -> Vec<
     if !world.judge.judges(kind) {
         return Vec::new();
     }
-    let object = target_object(key, target);
-    let others = |name: &str| match name {
-        "target" => Cow::Owned(target_object(key, target)),
-        "namespaceObject" => Cow::Owned(namespace_object(world, &key.namespace)),
+    let object = target_object(key, target, &Part::All);
+    let others = |name: &str, part: &Part| match name {
+        "target" => Cow::Owned(target_object(key, target, part)),
+        "namespaceObject" => Cow::Owned(namespace_object(world, &key.namespace, part)),
         _ => Cow::Owned(Value::Null),
     };
     let subject = Subject { kind, namespace: &key.namespace, labels: &target.labels, object: &object, others: &others };
@@ -68,7 +71,7 @@ pub(super) fn of_target(world: &World, key: &TargetKey, target: &Target) -> Vec<
 
 /// What the policies say of a blueprint, wherever it comes from.
 pub(super) fn of_blueprint(world: &World, blueprint: &Blueprint) -> Vec<Decision> {
-    without_target(world, Judged::Blueprint, &blueprint_object(blueprint))
+    without_target(world, Judged::Blueprint, &blueprint_object(blueprint, &Part::All))
 }
 
 /// What the policies say of the restores that Git asks for; they are not carried out, but what is wrong with them shows.
@@ -92,8 +95,8 @@ fn without_target(world: &World, kind: Judged, object: &Value) -> Vec<Decision> 
     let labels = labels_of(object);
     let namespaces = ["/spec/target/ref/namespace", "/metadata/namespace"];
     let namespace = namespaces.iter().find_map(|pointer| object.pointer(pointer)?.as_str()).unwrap_or_default();
-    let others = |name: &str| match name {
-        "namespaceObject" => Cow::Owned(namespace_object(world, namespace)),
+    let others = |name: &str, part: &Part| match name {
+        "namespaceObject" => Cow::Owned(namespace_object(world, namespace, part)),
         _ => Cow::Owned(Value::Null),
     };
     world.judge.judge(&Subject { kind, namespace, labels: &labels, object, others: &others })
@@ -155,7 +158,7 @@ pub(super) fn of_plan(world: &World, draft: &mut Draft) {
             continue;
         }
         let object = plan_object(selected.iter().map(|index| &draft.steps[*index]));
-        let others = |_: &str| Cow::Owned(Value::Null);
+        let others = |_: &str, _: &Part| Cow::Owned(Value::Null);
         let subject =
             Subject { kind: Judged::Plan, namespace: "", labels: &Labels::new(), object: &object, others: &others };
         let decisions = world.judge.judge_by(&policy.name, &subject);
@@ -227,16 +230,24 @@ fn labels_of(object: &Value) -> Labels {
     texts(object.get("metadata").unwrap_or(&Value::Null), "labels")
 }
 
-fn old_object(key: &ObjectKey, live: &Live) -> Value {
-    let mut metadata = metadata(&key.namespace, &key.name, &live.labels, &live.annotations);
+/// What is not read is not made: ten thousand objects are described for one pass.
+fn old_object(key: &ObjectKey, live: &Live, part: &Part) -> Value {
+    let mut metadata = metadata(&key.namespace, &key.name, &live.labels, &live.annotations, part);
     if let Some(created) = live.created {
         metadata.insert("creationTimestamp".to_owned(), created.to_string().into());
     }
-    json!({"apiVersion": key.kind.api_version(), "kind": key.kind.as_str(), "metadata": metadata, "spec": live.spec()})
+    let spec = match part.field("spec") {
+        None => json!({}),
+        Some(Part::Fields { names: false, fields }) if !fields.keys().any(|field| live.spec_mentions(field)) => {
+            json!({})
+        }
+        Some(_) => live.spec(),
+    };
+    json!({"apiVersion": key.kind.api_version(), "kind": key.kind.as_str(), "metadata": metadata, "spec": spec})
 }
 
-fn target_object(key: &TargetKey, target: &Target) -> Value {
-    let metadata = metadata(&key.namespace, &key.name, &target.labels, &target.annotations);
+fn target_object(key: &TargetKey, target: &Target, part: &Part) -> Value {
+    let metadata = metadata(&key.namespace, &key.name, &target.labels, &target.annotations, part);
     let mut object = json!({"apiVersion": key.kind.api_version(), "kind": key.kind.as_str(), "metadata": metadata});
     for (field, value) in [("type", &target.app_type), ("version", &target.app_version)] {
         if let Some(value) = value {
@@ -254,26 +265,32 @@ fn bare_target(key: &TargetKey) -> Value {
     })
 }
 
-fn blueprint_object(blueprint: &Blueprint) -> Value {
+fn blueprint_object(blueprint: &Blueprint, part: &Part) -> Value {
+    let spec = part.field("spec").map_or_else(|| json!({}), |_| blueprint.spec.clone());
     json!({
         "apiVersion": "stash.appscode.com/v1beta1", "kind": "BackupBlueprint",
-        "metadata": {"name": blueprint.name}, "spec": blueprint.spec,
+        "metadata": {"name": blueprint.name}, "spec": spec,
     })
 }
 
-fn namespace_object(world: &World, name: &str) -> Value {
+fn namespace_object(world: &World, name: &str, part: &Part) -> Value {
     let Some(namespace) = world.observed.namespaces.get(name) else { return Value::Null };
-    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("", name, &namespace.labels, &namespace.annotations)})
+    let metadata = metadata("", name, &namespace.labels, &namespace.annotations, part);
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 }
 
 /// Maps that are always there, so that an expression may ask what is in them.
-fn metadata(namespace: &str, name: &str, labels: &Labels, annotations: &Labels) -> Map<String, Value> {
+fn metadata(namespace: &str, name: &str, labels: &Labels, annotations: &Labels, part: &Part) -> Map<String, Value> {
+    let part = part.field("metadata");
     let mut metadata = Map::new();
     metadata.insert("name".to_owned(), name.into());
     if !namespace.is_empty() {
         metadata.insert("namespace".to_owned(), namespace.into());
     }
-    metadata.insert("labels".to_owned(), json!(labels));
-    metadata.insert("annotations".to_owned(), json!(annotations));
+    for (field, all) in [("labels", labels), ("annotations", annotations)] {
+        let read = |key: &str| part.and_then(|part| part.field(field)?.field(key)).is_some();
+        let read = all.iter().filter(|(key, _)| read(key)).map(|(key, value)| (key.clone(), value.as_str().into()));
+        metadata.insert(field.to_owned(), Value::Object(read.collect()));
+    }
     metadata
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::judge::{Decision, Judge};
 use super::subject::Subject;
+use crate::expression::Part;
 use crate::model::json::{text, texts};
 use crate::model::place::Place;
 use crate::model::policy::{Case, Expected, Judged, Policy};
@@ -30,7 +31,7 @@ pub fn run<'p>(case: &Case, policies: impl Fn(&str) -> Option<&'p Policy>, now: 
     let judge = Judge::new([policy].into_iter(), cluster, case.now.unwrap_or(now));
     let about = case.spec.get("target").unwrap_or(object).get("metadata").unwrap_or(&Value::Null);
     let labels = texts(about, "labels");
-    let others = |name: &str| {
+    let others = |name: &str, _: &Part| {
         let field = if name == "namespaceObject" { "namespace" } else { name };
         case.spec.get(field).map_or(Cow::Owned(Value::Null), Cow::Borrowed)
     };

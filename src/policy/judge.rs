@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::memo::{Key, Memo};
+use super::reads::{Reads, reads};
 use super::subject::Subject;
 use crate::expression::{
     Cel, Engine, Expression, Failure, Input, Part, Scope, cut, kind_of, lacking, text_of, truth_of,
@@ -24,9 +25,6 @@ const MESSAGE_MAX: usize = 500;
 
 /// The same in the whole pass, so it decides nothing that was decided before in another way.
 const NOW: &str = "now";
-
-/// What of each value is read, by their names.
-type Reads<'p> = BTreeMap<&'p str, Part>;
 
 /// What the expressions read of one subject, made once for all policies.
 type Values<'p, 'a> = BTreeMap<&'p str, Cow<'a, Value>>;
@@ -45,7 +43,8 @@ pub struct Decision {
 #[derive(Debug, Default)]
 pub struct Judge<'p> {
     policies: Vec<Prepared<'p>>,
-    kinds: BTreeSet<Judged>,
+    /// What the policies about each kind read, all together.
+    kinds: BTreeMap<Judged, Reads<'p>>,
     engine: Engine,
     cluster: Value,
     now: Timestamp,
@@ -66,13 +65,21 @@ impl<'p> Judge<'p> {
     pub fn new(policies: impl Iterator<Item = &'p Policy>, cluster: Value, now: Timestamp) -> Self {
         let policies: Vec<Prepared> =
             policies.filter(|policy| !policy.validations.is_empty()).map(Prepared::new).collect();
-        let kinds = policies.iter().flat_map(|prepared| &prepared.policy.matching.kinds).copied().collect();
+        let mut kinds: BTreeMap<Judged, Reads> = BTreeMap::new();
+        for prepared in &policies {
+            for kind in &prepared.policy.matching.kinds {
+                let all = kinds.entry(*kind).or_default();
+                for (root, part) in &prepared.reads {
+                    all.entry(root).or_insert(Part::PRESENCE).merge(part.clone());
+                }
+            }
+        }
         Self { policies, kinds, engine: Engine::default(), cluster, now }
     }
 
     /// Whether any policy is about this kind; without one there is nothing to prepare.
     pub fn judges(&self, kind: Judged) -> bool {
-        self.kinds.contains(&kind)
+        self.kinds.contains_key(&kind)
     }
 
     /// Everything that the policies say against the subject, in the order of their names.
@@ -140,7 +147,10 @@ impl<'p> Judge<'p> {
         values.entry(root).or_insert_with(|| match root {
             "object" => Cow::Borrowed(subject.object),
             "cluster" => Cow::Borrowed(&self.cluster),
-            other => (subject.others)(other),
+            other => {
+                let part = self.kinds.get(&subject.kind).and_then(|reads| reads.get(other));
+                (subject.others)(other, part.unwrap_or(&Part::All))
+            }
         })
     }
 }
@@ -192,22 +202,6 @@ impl<'p> Prepared<'p> {
     }
 }
 
-/// What expressions read, with what the variables read that they read.
-fn reads<'p>(policy: &'p Policy, expressions: impl Iterator<Item = &'p Expression>) -> Reads<'p> {
-    let mut reads = Reads::new();
-    let mut left: Vec<&Expression> = expressions.collect();
-    let mut followed: BTreeSet<&str> = BTreeSet::new();
-    while let Some(expression) = left.pop() {
-        for (root, part) in expression.reads() {
-            reads.entry(root.as_str()).or_insert(Part::PRESENCE).merge(part.clone());
-        }
-        for name in expression.variables().filter(|name| followed.insert(name)) {
-            left.extend(policy.variables.iter().filter(|one| one.name == name).map(|one| &one.expression));
-        }
-    }
-    reads
-}
-
 /// Variables of a policy for one subject, worked out when they are first read.
 struct Variables<'p> {
     /// With the reason of each that has no value.
@@ -218,9 +212,9 @@ impl<'p> Variables<'p> {
     /// Works out everything that `expression` reads; each reads only what stands before it. What has no value is left out,
     /// so that only an expression whose result depends on it fails.
     fn define(&mut self, of: &Prepared<'p>, expression: &Expression, scope: &mut Scope) -> Result<(), Failure> {
-        for name in expression.variables() {
-            let Some(variable) = of.policy.variables.iter().find(|variable| variable.name == name) else { continue };
-            if self.known.contains_key(name) {
+        for name in expression.variables().keys() {
+            let Some(variable) = of.policy.variables.iter().find(|variable| variable.name == *name) else { continue };
+            if self.known.contains_key(name.as_str()) {
                 continue;
             }
             let lacks = match self.evaluate(of, &variable.expression, scope) {
@@ -240,8 +234,8 @@ impl<'p> Variables<'p> {
         self.define(of, expression, scope)?;
         of.evaluate(expression, scope).map_err(|failure| {
             let Failure::Failed(reason) = &failure else { return failure };
-            let missing = expression.variables().find(|name| *reason == lacking(name));
-            match missing.and_then(|name| Some((name, self.known.get(name)?.as_ref()?))) {
+            let missing = expression.variables().keys().find(|name| *reason == lacking(name));
+            match missing.and_then(|name| Some((name, self.known.get(name.as_str())?.as_ref()?))) {
                 Some((name, why)) => Failure::Failed(format!("variable {name}: {why}")),
                 None => failure,
             }

@@ -4,6 +4,7 @@ mod case;
 pub mod coverage;
 mod judge;
 mod memo;
+mod reads;
 mod subject;
 
 pub use case::{Broken, run};

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::expression::Part;
 use crate::model::policy::{Judged, Labels};
 
 /// One thing that is judged. Values that no policy reads are never made.
@@ -14,6 +15,6 @@ pub struct Subject<'a> {
     /// Of the target, or of the object where there is no target.
     pub labels: &'a Labels,
     pub object: &'a Value,
-    /// The others by name: `blueprint`, `namespaceObject`, `oldObject`, `target`.
-    pub others: &'a dyn Fn(&str) -> Cow<'a, Value>,
+    /// The others by name: `blueprint`, `namespaceObject`, `oldObject`, `target`. No more than the part is read of them.
+    pub others: &'a dyn Fn(&str, &Part) -> Cow<'a, Value>,
 }

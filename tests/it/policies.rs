@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use holdfast::expression::Part;
 use holdfast::model::desired::Desired;
 use holdfast::model::plan::Plan;
 use holdfast::model::policy::{Judged, Labels};
@@ -262,7 +263,7 @@ fn a_large_cluster_is_judged_within_the_budget_of_each_policy() {
             for kind in policy.matching.kinds.iter().copied() {
                 let object = large(kind.as_str(), index);
                 let target = json!({"kind": "StatefulSet", "metadata": object["metadata"]});
-                let others = |other: &str| {
+                let others = |other: &str, _: &Part| {
                     Cow::Owned(match other {
                         "target" => target.clone(),
                         "oldObject" => object.clone(),

@@ -64,7 +64,7 @@ fn judged(policy: &Value, object: &Value) -> Verdict {
 fn subject(object: &Value) -> Subject<'_> {
     static NONE: Labels = Labels::new();
     let kind = Judged::of("BackupConfiguration").unwrap();
-    Subject { kind, namespace: "shop", labels: &NONE, object, others: &|_| Cow::Owned(Value::Null) }
+    Subject { kind, namespace: "shop", labels: &NONE, object, others: &|_, _| Cow::Owned(Value::Null) }
 }
 
 fn timed(what: &str, policy: &Value, object: &Value) -> Verdict {
@@ -458,6 +458,36 @@ proptest! {
         files.push(("hostile.json".to_owned(), hostile.to_string()));
         let beside: Vec<Decision> = said_by_all(&files).into_iter().filter(|one| !one.policy.ends_with("hostile")).collect();
         prop_assert_eq!(alone, beside);
+    }
+}
+
+/// Objects that differ only in what a rule does not read are judged once; those that differ in what it reads, each.
+#[test]
+fn what_is_not_read_is_not_looked_at_again() {
+    let seen = json!({"spec": {"backend": {"s3": {"bucket": "a", "prefix": "1"}}, "list": [1]}, "aside": 1});
+    let alike = json!({"spec": {"backend": {"s3": {"bucket": "a", "prefix": "2"}}, "list": [1]}, "aside": 2});
+    let other = json!({"spec": {"backend": {"gcs": {"bucket": "a", "prefix": "2"}}, "list": [2]}, "aside": 1});
+    let backend = ("backend", "object.spec.?backend.orValue({})");
+    for (variables, expression) in [
+        (vec![], "object.spec.?backend.?s3.?bucket.orValue('a') == 'a'"),
+        (vec![], "object.spec.backend.all(field, field in ['s3', 'gcs'])"),
+        (vec![], "'s3' in object.spec.backend || !has(object.spec.backend.s3)"),
+        (vec![], "object.spec.list.all(item, item > 0)"),
+        (vec![backend], "variables.backend.?s3.?bucket.orValue('a') == 'a'"),
+        (vec![backend, ("s3", "variables.backend.?s3")], "variables.s3.?bucket.orValue('a') == 'a'"),
+        (vec![backend], "variables.backend.all(field, field != 'b2')"),
+        (vec![("there", "object.spec.backend.?s3.?bucket.hasValue()")], "variables.there || object.spec != null"),
+    ] {
+        let files = [("policy.json", policy(&variables, expression, Some("'it is ' + object.aside")).to_string())];
+        let desired = desired(&files);
+        let judge = Judge::new(desired.policies.values(), Value::Null, Timestamp::UNIX_EPOCH);
+        let spent = |object: &Value| {
+            assert_eq!(judge.judge(&subject(object)), [], "{expression} of {object}");
+            judge.spent()["hostile"]
+        };
+        let first = spent(&seen);
+        assert_eq!(spent(&alike), first, "{expression} looks at what it does not read");
+        assert!(spent(&other) > first, "{expression} is not asked about what it reads");
     }
 }
 

@@ -79,7 +79,7 @@ impl Reader<'_> {
     }
 
     fn is_timely(&self, expression: &Expression) -> bool {
-        expression.reads().contains_key("now") || expression.variables().any(|name| self.timely.contains(name))
+        expression.reads().contains_key("now") || expression.variables().keys().any(|name| self.timely.contains(name))
     }
 
     fn parts<'v>(&mut self, spec: &'v Value, field: &str) -> &'v [Value] {
