@@ -22,8 +22,8 @@ cd "$root"
 # Of a cargo that runs this in a test: build scripts would see a change, and half of it would be built again.
 unset CARGO_MANIFEST_DIR CARGO_MANIFEST_PATH "${!CARGO_PKG_@}"
 RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo" \
-  cargo build --locked --release --quiet --bin holdfast --target "$target"
-binary=${CARGO_TARGET_DIR:-target}/$target/release/holdfast
+  cargo build --locked --profile dist --quiet --bin holdfast --target "$target"
+binary=${CARGO_TARGET_DIR:-target}/$target/dist/holdfast
 
 t=$(mktemp -d); trap 'rm -rf "$t"' EXIT
 mkdir -p "$t/root/${bundle%/*}" "$t/image/blobs/sha256"
