@@ -13,7 +13,7 @@ flock -n 9 || { echo "another run uses $work" >&2; exit 2; }
 export CARGO_TARGET_DIR=$work/target GIT_CEILING_DIRECTORIES=$work
 # The same cases in every run, and no time for making a failing one smaller.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-2026} PROPTEST_MAX_SHRINK_ITERS=0
-export SIM_SEEDS=${SIM_SEEDS:-120}
+export SIM_SEEDS=${SIM_SEEDS:-600}
 unset RUST_BACKTRACE SIM_SEED UPDATE_DOCS UPDATE_GOLDEN
 # A mutant that makes a test hang is not killed by it.
 test_seconds_max=180
