@@ -61,7 +61,7 @@ pub(super) fn of_target(world: &World, key: &TargetKey, target: &Target) -> Vec<
     }
     let object = target_object(key, target, &Part::All);
     let others = |name: &str, part: &Part| match name {
-        "target" => Cow::Owned(target_object(key, target, part)),
+        "target" => Cow::Borrowed(&object),
         "namespaceObject" => Cow::Owned(namespace_object(world, &key.namespace, part)),
         _ => Cow::Owned(Value::Null),
     };

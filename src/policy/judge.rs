@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::memo::{Key, Memo};
-use super::reads::{Reads, reads};
+use super::reads::{self, Reads, reads};
 use super::subject::Subject;
 use crate::expression::{
     Cel, Engine, Expression, Failure, Input, Part, Scope, cut, kind_of, lacking, text_of, truth_of,
@@ -70,7 +70,7 @@ impl<'p> Judge<'p> {
             for kind in &prepared.policy.matching.kinds {
                 let all = kinds.entry(*kind).or_default();
                 for (root, part) in &prepared.reads {
-                    all.entry(root).or_insert(Part::PRESENCE).merge(part.clone());
+                    reads::of(all, root).merge(part.clone());
                 }
             }
         }

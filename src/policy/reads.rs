@@ -8,6 +8,11 @@ use crate::model::policy::Policy;
 /// What of each value is read, by their names.
 pub(super) type Reads<'p> = BTreeMap<&'p str, Part>;
 
+/// What is read of one value so far.
+pub(super) fn of<'r, 'p>(reads: &'r mut Reads<'p>, name: &'p str) -> &'r mut Part {
+    reads.entry(name).or_insert(Part::PRESENCE)
+}
+
 /// What `expressions` read, with what the variables read that they read.
 pub(super) fn reads<'p>(policy: &'p Policy, expressions: impl Iterator<Item = &'p Expression>) -> Reads<'p> {
     let mut all = Gather::default();
@@ -33,7 +38,7 @@ impl<'p> Gather<'p> {
     fn expression(&mut self, expression: &'p Expression) {
         for (all, of_one) in [(&mut self.values, expression.reads()), (&mut self.variables, expression.variables())] {
             for (name, part) in of_one {
-                all.entry(name).or_insert(Part::PRESENCE).merge(part.clone());
+                of(all, name).merge(part.clone());
             }
         }
     }
@@ -41,9 +46,9 @@ impl<'p> Gather<'p> {
     fn path(&mut self, path: &'p [String], part: Part) {
         match path {
             [root, name, below @ ..] if root == OWN_VARIABLES => {
-                self.variables.entry(name).or_insert(Part::PRESENCE).add(below, part);
+                of(&mut self.variables, name).add(below, part);
             }
-            [root, below @ ..] => self.values.entry(root).or_insert(Part::PRESENCE).add(below, part),
+            [root, below @ ..] => of(&mut self.values, root).add(below, part),
             [] => {}
         }
     }
