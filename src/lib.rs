@@ -18,6 +18,7 @@ pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod repository;
 pub mod schema;
 pub mod suggest;
 pub mod telemetry;

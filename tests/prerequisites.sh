@@ -19,6 +19,8 @@ command_of sshd openssh-server
 command_of ssh-keygen openssh-client
 command_of go golang-go
 command_of openssl openssl
+# The other side of every repository.
+command_of restic restic
 command_of curl curl
 command_of flock util-linux
 command_of setsid util-linux

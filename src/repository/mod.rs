@@ -1,0 +1,15 @@
+//! The restic repository: stores, locks, and the work on them.
+
+mod engine;
+mod init;
+mod lock;
+mod open;
+mod sealed;
+mod store;
+
+pub use engine::{Engine, Snapshots};
+pub use init::{InitError, Version, init};
+pub use lock::{Conflict, Held, Holder, Lock, LockError, Locks, Mode};
+pub use open::{OpenError, Opened};
+pub use sealed::{Seal, SealError};
+pub use store::{Fault, FileId, FileKind, FileName, Folder, Memory, Store, StoreError};

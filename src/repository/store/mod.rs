@@ -1,0 +1,163 @@
+//! The files of a repository as restic lays them out. Every backend offers the same few operations, and says of each failure
+//! whether trying again can help.
+
+mod folder;
+mod memory;
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+pub use folder::Folder;
+pub use memory::Memory;
+
+/// Kinds of files that there are many of; each has a folder of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileKind {
+    Key,
+    Lock,
+    Snapshot,
+    Index,
+    /// Packs of blobs.
+    Data,
+}
+
+impl FileKind {
+    pub const ALL: [FileKind; 5] = [FileKind::Key, FileKind::Lock, FileKind::Snapshot, FileKind::Index, FileKind::Data];
+
+    pub fn folder(self) -> &'static str {
+        match self {
+            FileKind::Key => "keys",
+            FileKind::Lock => "locks",
+            FileKind::Snapshot => "snapshots",
+            FileKind::Index => "index",
+            FileKind::Data => "data",
+        }
+    }
+}
+
+/// SHA-256 of a file's bytes, by which it is named.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub [u8; 32]);
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Not 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not the name of a file in a repository")]
+pub struct BadId;
+
+impl FromStr for FileId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Ok(digit - b'0'),
+            b'a'..=b'f' => Ok(digit - b'a' + 10),
+            _ => Err(BadId),
+        };
+        let mut id = [0; 32];
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(BadId) };
+        if pairs.len() != id.len() {
+            return Err(BadId);
+        }
+        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Ok(Self(id))
+    }
+}
+
+/// One file of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileName {
+    Config,
+    Of(FileKind, FileId),
+}
+
+/// The path below the repository.
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileName::Config => f.write_str("config"),
+            FileName::Of(FileKind::Data, id) => write!(f, "data/{:02x}/{id}", id.0[0]),
+            FileName::Of(kind, id) => write!(f, "{}/{id}", kind.folder()),
+        }
+    }
+}
+
+/// What went wrong with one file, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{location}: {file}: {fault}")]
+pub struct StoreError {
+    /// Of the repository, without secrets.
+    pub location: String,
+    /// Of the file, or the folder that was listed.
+    pub file: String,
+    pub fault: Fault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Fault {
+    #[error("it is not there")]
+    Missing,
+    #[error("it exists already")]
+    Exists,
+    #[error("access is denied ({0}): give the account the rights to list, read, write and delete there")]
+    Denied(String),
+    #[error("there is no space left")]
+    Full,
+    /// Fewer bytes than the store itself said.
+    #[error("{got} of {wanted} bytes came")]
+    Short { wanted: u64, got: u64 },
+    /// Trying again can help.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Fault {
+    /// Whether the same request may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Fault::Unavailable(_) | Fault::Short { .. } => true,
+            Fault::Missing | Fault::Exists | Fault::Denied(_) | Fault::Full | Fault::Broken(_) => false,
+        }
+    }
+}
+
+/// A place that holds one repository.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// For people, without secrets.
+    fn location(&self) -> String;
+
+    /// All files of a kind with their sizes, in no order. A folder that is not there holds none.
+    fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError>;
+
+    /// The size, or [`Fault::Missing`] if the store says that there is no such file: any other answer proves nothing.
+    fn size(&self, file: FileName) -> Result<u64, StoreError>;
+
+    fn read(&self, file: FileName) -> Result<Bytes, StoreError>;
+
+    /// Exactly so many bytes.
+    fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError>;
+
+    /// Writes a whole file or none, for good when this returns; never in the place of another.
+    fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError>;
+
+    /// A file that is gone already is no error.
+    fn remove(&self, file: FileName) -> Result<(), StoreError>;
+}

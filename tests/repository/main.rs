@@ -1,0 +1,8 @@
+//! Repositories on real stores, with the real restic on the other side.
+
+#![expect(clippy::disallowed_methods, reason = "tests start programs, write files and know the environment")]
+
+mod locks;
+mod making;
+mod restic;
+mod stores;
