@@ -57,6 +57,11 @@ impl Engine {
             .collect()
     }
 
+    /// Forgets the snapshots that nobody has seen.
+    pub fn discard(&self) {
+        self.state().waiting.clear();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,6 @@
 //! The restic repository: stores, locks, and the work on them.
 
+mod backup;
 mod engine;
 mod init;
 mod lock;
@@ -7,6 +8,7 @@ mod open;
 mod sealed;
 mod store;
 
+pub use backup::{BackupError, INCOMPLETE, Labels, Stored, Unread, backup};
 pub use engine::{Engine, Snapshots};
 pub use init::{InitError, Version, init};
 pub use lock::{Conflict, Held, Holder, Lock, LockError, Locks, Mode};

@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::restic::{PASSWORD, Restic};
 
-fn locks(restic: &Restic) -> Locks {
-    let me = Lock {
+/// Who takes the locks of these tests.
+pub(crate) fn nobody() -> Lock {
+    Lock {
         time: Timestamp::UNIX_EPOCH,
         exclusive: false,
         hostname: "node-1".to_owned(),
@@ -19,9 +20,12 @@ fn locks(restic: &Restic) -> Locks {
         uid: None,
         gid: None,
         holdfast: None,
-    };
+    }
+}
+
+fn locks(restic: &Restic) -> Locks {
     let store = Arc::new(Folder::new(restic.repository()));
-    Opened::open(store, PASSWORD).expect("it opens").locks(me, clock::now)
+    Opened::open(store, PASSWORD).expect("it opens").locks(nobody(), clock::now)
 }
 
 fn made() -> Restic {

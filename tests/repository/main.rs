@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs, write files and know the environment")]
 
+mod backups;
 mod locks;
 mod making;
 mod restic;
