@@ -1,6 +1,7 @@
 //! The restic repository: stores, locks, and the work on them.
 
 mod backup;
+mod cancel;
 mod engine;
 mod init;
 mod lock;
@@ -9,6 +10,7 @@ mod sealed;
 mod store;
 
 pub use backup::{BackupError, INCOMPLETE, Labels, Stored, Unread, backup};
+pub use cancel::Cancel;
 pub use engine::{Engine, Snapshots};
 pub use init::{InitError, Version, init};
 pub use lock::{Conflict, Held, Holder, Lock, LockError, Locks, Mode};

@@ -127,6 +127,9 @@ pub enum Fault {
     Unavailable(String),
     #[error("{0}")]
     Broken(String),
+    /// Whoever asked for it wants no more of it.
+    #[error("it was cancelled")]
+    Cancelled,
 }
 
 impl Fault {
@@ -134,7 +137,9 @@ impl Fault {
     pub fn is_passing(&self) -> bool {
         match self {
             Fault::Unavailable(_) | Fault::Short { .. } => true,
-            Fault::Missing | Fault::Exists | Fault::Denied(_) | Fault::Full | Fault::Broken(_) => false,
+            Fault::Missing | Fault::Exists | Fault::Denied(_) | Fault::Full | Fault::Broken(_) | Fault::Cancelled => {
+                false
+            }
         }
     }
 }
