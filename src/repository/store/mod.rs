@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
 pub use folder::Folder;
@@ -77,6 +78,13 @@ impl FromStr for FileId {
             *byte = digit(*high)? << 4 | digit(*low)?;
         }
         Ok(Self(id))
+    }
+}
+
+impl<'de> Deserialize<'de> for FileId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Not borrowed: the text may hold escapes.
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
