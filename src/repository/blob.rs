@@ -2,13 +2,25 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 use super::store::{BadId, FileId};
 
 /// SHA-256 of a blob's plain bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId(pub [u8; 32]);
+
+impl BlobId {
+    pub fn of(plain: &[u8]) -> Self {
+        Self(Sha256::digest(plain).into())
+    }
+
+    /// Enough to tell it from all others: nobody can make two blobs with the same 16 bytes.
+    pub(super) fn half(self) -> u128 {
+        self.0[..16].iter().fold(0, |all, byte| all << 8 | u128::from(*byte))
+    }
+}
 
 impl fmt::Display for BlobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,8 +48,14 @@ impl<'de> Deserialize<'de> for BlobId {
     }
 }
 
+impl Serialize for BlobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What a blob holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BlobKind {
     /// A piece of a file.

@@ -1,17 +1,13 @@
 //! Makes a new repository, as a step of its own: only where it is proven that there is none and nothing else either.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use bytes::Bytes;
-use rustic_core::repofile::{ConfigFile, KeyFile};
-use rustic_core::{
-    ConfigOptions, Credentials, KeyOptions, Repository, RepositoryBackends, RepositoryOptions, RusticError,
-};
 use thiserror::Error;
 
-use super::engine::{Engine, Snapshots};
-use super::store::{Fault, FileId, FileKind, FileName, Memory, Store, StoreError};
+use super::chunker;
+use super::config::{Config, Version};
+use super::key::{KeyFile, Maker};
+use super::sealed::{Seal, SealError};
+use super::store::{Fault, FileId, FileKind, FileName, Store, StoreError};
 
 /// Why there is no new repository.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -34,19 +30,12 @@ pub enum InitError {
     Unmade(String),
 }
 
-/// Version of the repository's format; restic reads 2 since 0.14.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    V1,
-    V2,
-}
-
 /// Cut off at any point and begun again it ends the same; of two that do it at the same time one wins.
-pub fn init(store: &dyn Store, password: &str, version: Version) -> Result<(), InitError> {
+pub fn init(store: &dyn Store, password: &str, version: Version, maker: &Maker) -> Result<(), InitError> {
     for leftover in prove_empty(store, password)? {
         store.remove(FileName::Of(FileKind::Key, leftover))?;
     }
-    let files = make(password, version)?;
+    let files = make(password, version, maker)?;
     // The key first: a configuration makes it a repository, and one without a key could not be opened.
     let (config, keys): (Vec<_>, Vec<_>) = files.into_iter().partition(|(name, _)| *name == FileName::Config);
     for (name, content) in keys.iter().chain(&config) {
@@ -85,8 +74,7 @@ fn prove_empty(store: &dyn Store, password: &str) -> Result<Vec<FileId>, InitErr
     let mut leftover = Vec::new();
     for (id, _) in store.list(FileKind::Key)? {
         let text = store.read(FileName::Of(FileKind::Key, id))?;
-        let opens = serde_json::from_slice::<KeyFile>(&text).is_ok_and(|key| key.key_from_password(&password).is_ok());
-        if !opens {
+        if KeyFile::parse(&text).and_then(|key| key.open(password)).is_err() {
             return Err(InitError::Begun { location: location() });
         }
         leftover.push(id);
@@ -95,25 +83,32 @@ fn prove_empty(store: &dyn Store, password: &str) -> Result<Vec<FileId>, InitErr
 }
 
 /// All files of a new repository; nothing is written yet.
-fn make(password: &str, version: Version) -> Result<BTreeMap<FileName, Bytes>, InitError> {
-    let unmade = |error: Box<RusticError>| InitError::Unmade(error.display_log());
-    let (credentials, key) = (Credentials::password(password), KeyOptions::default());
-    let (memory, repository) = in_memory().map_err(unmade)?;
-    let newest = repository.init(&credentials, &key, &ConfigOptions::default()).map_err(unmade)?;
-    match version {
-        Version::V2 => Ok(memory.files()),
-        Version::V1 => {
-            let (memory, repository) = in_memory().map_err(unmade)?;
-            let config = ConfigFile { version: 1, ..newest.config().clone() };
-            repository.init_with_config(&credentials, &key, config).map_err(unmade)?;
-            Ok(memory.files())
-        }
-    }
+fn make(password: &str, version: Version, maker: &Maker) -> Result<Vec<(FileName, Bytes)>, InitError> {
+    let unmade = |error: SealError| InitError::Unmade(error.to_string());
+    let master = Seal::random().map_err(unmade)?;
+    let key = KeyFile::make(&master, password, maker).map_err(|error| InitError::Unmade(error.to_string()))?;
+    let key = Bytes::from(key.to_json());
+    let config = Config { version, id: FileId(random().map_err(unmade)?), polynomial: polynomial().map_err(unmade)? };
+    // Uncompressed in every version.
+    let config = Bytes::from(master.close(&config.to_json()).map_err(unmade)?);
+    let key_id = FileId::of(std::slice::from_ref(&key));
+    Ok(vec![(FileName::Of(FileKind::Key, key_id), key), (FileName::Config, config)])
 }
 
-fn in_memory() -> Result<(Arc<Memory>, Repository<()>), Box<RusticError>> {
-    let memory = Arc::new(Memory::default());
-    let engine = Arc::new(Engine::new(memory.clone(), None, Snapshots::AtOnce));
-    let options = RepositoryOptions::default().no_cache(true);
-    Ok((memory, Repository::new(&options, &RepositoryBackends::new(engine, None))?))
+fn random() -> Result<[u8; 32], SealError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| SealError::Random)?;
+    Ok(bytes)
+}
+
+fn polynomial() -> Result<u64, SealError> {
+    let mut failed = None;
+    let polynomial = chunker::polynomial(|| {
+        getrandom::u64().unwrap_or_else(|_| {
+            failed = Some(SealError::Random);
+            // One that is known, so that looking for one ends.
+            0x003d_a335_8b4d_c173
+        })
+    });
+    failed.map_or(Ok(polynomial), Err)
 }

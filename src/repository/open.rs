@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rustic_core::{Credentials, OpenStatus, Repository, RepositoryBackends, RepositoryOptions, RusticError};
 use thiserror::Error;
 
-use super::engine::{Engine, Snapshots};
-use super::lock::{Held, Lock, Locks};
+use super::config::Config;
+use super::key::{KeyError, KeyFile};
+use super::lock::{Lock, Locks};
 use super::sealed::Seal;
-use super::store::{Fault, FileName, Store, StoreError};
+use super::store::{Fault, FileId, FileKind, FileName, Store, StoreError};
+
+/// Trying a key costs some tenths of a second on purpose.
+const KEYS_MAX: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OpenError {
@@ -19,58 +22,69 @@ pub enum OpenError {
     WrongPassword { location: String },
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{location}: {reason}")]
-    Broken { location: String, reason: String },
+    #[error("{location}: {file}: {reason}")]
+    Broken { location: String, file: FileName, reason: String },
 }
 
 /// A repository whose key is known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Opened {
-    store: Arc<dyn Store>,
-    key: rustic_core::repofile::MasterKey,
-    seal: Arc<Seal>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) seal: Arc<Seal>,
+    pub(super) config: Config,
+    /// Which of the keys the password has opened.
+    pub key: FileId,
 }
-
-/// The engine that works, and what it works on.
-pub(super) type Work = (Arc<Engine>, Repository<OpenStatus>);
 
 impl Opened {
     pub fn open(store: Arc<dyn Store>, password: &str) -> Result<Self, OpenError> {
         let location = store.location();
-        match store.size(FileName::Config) {
+        let broken = |file, reason| OpenError::Broken { location: location.clone(), file, reason };
+        let sealed = match store.read(FileName::Config) {
             Err(error) if error.fault == Fault::Missing => return Err(OpenError::NoRepository { location }),
             other => other?,
         };
-        let (_, repository) = work(&store, &Credentials::password(password), None, Snapshots::WhenReleased)?;
-        let key = repository.key();
-        let seal =
-            Seal::new(&key).ok_or_else(|| OpenError::Broken { location, reason: "its key is too short".to_owned() })?;
-        Ok(Self { store, key, seal: Arc::new(seal) })
+        let (key, seal) = open_key(&*store, password)?;
+        let plain = seal.open(&sealed).map_err(|error| broken(FileName::Config, error.to_string()))?;
+        let config = Config::parse(&plain).map_err(|reason| broken(FileName::Config, reason))?;
+        Ok(Self { store, seal: Arc::new(seal), config, key })
+    }
+
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    pub fn seal(&self) -> Arc<Seal> {
+        Arc::clone(&self.seal)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     pub fn locks(&self, me: Lock, clock: fn() -> Timestamp) -> Locks {
         Locks::new(Arc::clone(&self.store), Arc::clone(&self.seal), me, clock)
     }
-
-    pub(super) fn work(&self, lock: Option<Arc<Held>>, snapshots: Snapshots) -> Result<Work, OpenError> {
-        work(&self.store, &Credentials::Masterkey(self.key.clone()), lock, snapshots)
-    }
 }
 
-fn work(
-    store: &Arc<dyn Store>,
-    credentials: &Credentials,
-    lock: Option<Arc<Held>>,
-    snapshots: Snapshots,
-) -> Result<Work, OpenError> {
+/// The first key that the password opens. One that is damaged keeps nobody from using another.
+fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal), OpenError> {
+    let mut damaged = None;
+    for (id, _) in store.list(FileKind::Key)?.into_iter().take(KEYS_MAX) {
+        let file = FileName::Of(FileKind::Key, id);
+        let text = match store.read(file) {
+            Err(error) if error.fault == Fault::Missing => continue,
+            other => other?,
+        };
+        match KeyFile::parse(&text).and_then(|key| key.open(password)) {
+            Ok(seal) => return Ok((id, seal)),
+            Err(KeyError::Password) => {}
+            Err(error @ (KeyError::NoKey(_) | KeyError::Seal(_))) => damaged = Some((file, error.to_string())),
+        }
+    }
     let location = store.location();
-    let broken = |error: Box<RusticError>| match error.is_incorrect_password() {
-        true => OpenError::WrongPassword { location: location.clone() },
-        false => OpenError::Broken { location: location.clone(), reason: error.display_log() },
-    };
-    let engine = Arc::new(Engine::new(Arc::clone(store), lock, snapshots));
-    let backends = RepositoryBackends::new(engine.clone(), None);
-    let options = RepositoryOptions::default().no_cache(true);
-    let repository = Repository::new(&options, &backends).and_then(|repository| repository.open(credentials));
-    Ok((engine, repository.map_err(broken)?))
+    Err(match damaged {
+        Some((file, reason)) => OpenError::Broken { location, file, reason },
+        None => OpenError::WrongPassword { location },
+    })
 }

@@ -7,6 +7,7 @@ use holdfast::clock;
 use holdfast::repository::{FileKind, Folder, Lock, LockError, Locks, Mode, Opened, Store, Version, init};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::backups::maker;
 use crate::restic::{PASSWORD, Restic};
 
 /// Who takes the locks of these tests.
@@ -30,7 +31,7 @@ fn locks(restic: &Restic) -> Locks {
 
 fn made() -> Restic {
     let restic = Restic::new();
-    init(&Folder::new(restic.repository()), PASSWORD, Version::V2).expect("nothing was there");
+    init(&Folder::new(restic.repository()), PASSWORD, Version::V2, &maker()).expect("nothing was there");
     restic.write("file", b"content");
     restic
 }

@@ -6,4 +6,6 @@ mod backups;
 mod locks;
 mod making;
 mod restic;
+mod restores;
 mod stores;
+mod trees;

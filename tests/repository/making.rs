@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use holdfast::repository::{FileKind, FileName, Folder, InitError, OpenError, Opened, Store, Version, init};
 
+use crate::backups::maker;
 use crate::restic::{PASSWORD, Restic};
 
 fn folder(restic: &Restic) -> Folder {
@@ -18,7 +19,7 @@ fn open(restic: &Restic, password: &str) -> Result<Opened, OpenError> {
 fn restic_works_in_a_repository_of_ours() {
     for version in [Version::V1, Version::V2] {
         let restic = Restic::new();
-        init(&folder(&restic), PASSWORD, version).expect("nothing was there");
+        init(&folder(&restic), PASSWORD, version, &maker()).expect("nothing was there");
         restic.write("a/file", b"content");
         restic.done(&["backup", restic.files().to_str().expect("UTF-8")]);
         restic.done(&["check", "--read-data"]);
@@ -44,7 +45,7 @@ fn nothing_is_written_where_anything_is() {
     let restic = Restic::new();
     restic.done(&["init"]);
     let store = folder(&restic);
-    assert!(matches!(init(&store, PASSWORD, Version::V2), Err(InitError::Exists { .. })));
+    assert!(matches!(init(&store, PASSWORD, Version::V2, &maker()), Err(InitError::Exists { .. })));
 
     // A repository that lost its configuration is damaged, and no place for a new one.
     restic.write("file", b"content");
@@ -52,7 +53,7 @@ fn nothing_is_written_where_anything_is() {
     store.remove(FileName::Config).expect("removed");
     let files = || FileKind::ALL.map(|kind| store.list(kind).expect("listed"));
     let before = files();
-    let error = init(&store, PASSWORD, Version::V2).expect_err("it is not empty");
+    let error = init(&store, PASSWORD, Version::V2, &maker()).expect_err("it is not empty");
     assert!(matches!(error, InitError::NotEmpty { folder: "snapshots", count: 1, .. }), "{error}");
     assert_eq!(files(), before);
 }
@@ -61,10 +62,10 @@ fn nothing_is_written_where_anything_is() {
 fn what_was_cut_off_is_made_whole_by_who_began_it() {
     let restic = Restic::new();
     let store = folder(&restic);
-    init(&store, PASSWORD, Version::V2).expect("nothing was there");
+    init(&store, PASSWORD, Version::V2, &maker()).expect("nothing was there");
     store.remove(FileName::Config).expect("as if it had ended before");
-    assert!(matches!(init(&store, "another", Version::V2), Err(InitError::Begun { .. })));
-    init(&store, PASSWORD, Version::V2).expect("it is begun anew");
+    assert!(matches!(init(&store, "another", Version::V2, &maker()), Err(InitError::Begun { .. })));
+    init(&store, PASSWORD, Version::V2, &maker()).expect("it is begun anew");
     assert_eq!(store.list(FileKind::Key).expect("listed").len(), 1);
     restic.done(&["check"]);
 }

@@ -65,4 +65,11 @@ impl Restic {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("it can be made");
         std::fs::write(path, content).expect("it can be written");
     }
+
+    /// The files of all packs.
+    pub(crate) fn packs(&self) -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(self.repository().join("data")).expect("listed");
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder.expect("one").path()).expect("listed"));
+        files.map(|file| file.expect("one").path()).collect()
+    }
 }

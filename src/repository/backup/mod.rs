@@ -1,92 +1,225 @@
-//! Backs up folders of this machine. A snapshot is seen by others only when everything that it names is in the repository.
+//! Stores files or a stream, and then the snapshot: others see it only when everything that it names is in the repository.
 
-mod watched;
+mod archive;
+mod node;
+mod read;
+mod walk;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Zoned;
-use rustic_core::repofile::SnapshotFile;
-use rustic_core::{
-    BackupOptions, Excludes, LocalSource, LocalSourceFilterOptions, LocalSourceSaveOptions, RusticError,
-    SnapshotOptions, StringList,
-};
+use jiff::{Timestamp, Zoned};
+use serde_json::json;
 use thiserror::Error;
 
-use super::engine::Snapshots;
+pub use archive::Counts;
+use read::{Broken, Reading};
+
+use super::blob::BlobId;
+use super::cancel::Cancel;
+use super::chunker::Cutter;
 use super::lock::Held;
-use super::open::{OpenError, Opened};
-use super::store::{FileId, StoreError};
-pub use watched::Unread;
-use watched::Watched;
+use super::node::{Node, NodeKind};
+use super::noted::{Noted, Notes};
+use super::open::Opened;
+use super::pattern::Pattern;
+use super::progress::Progress;
+use super::reader::Reader;
+use super::snapshots::{Filter, Snapshots};
+use super::store::{FileId, FileKind, FileName, StoreError};
+use super::writer::{Added, WriteError, Writer, create};
 
 /// On snapshots that lack something; no keep rule counts them.
 pub const INCOMPLETE: &str = "holdfast-incomplete";
+const PROGRAM: &str = concat!("holdfast ", env!("CARGO_PKG_VERSION"));
+/// Of a file that is made of a stream.
+const STREAM_MODE: u32 = 0o644;
 
 /// Whose backup it is: restic groups and finds snapshots by these.
 #[derive(Clone, Debug)]
 pub struct Labels {
     pub host: String,
-    pub tags: Vec<String>,
+    pub username: String,
+    pub tags: BTreeSet<String>,
     pub time: Zoned,
+    pub clock: fn() -> Timestamp,
 }
 
 /// What was stored.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub snapshot: FileId,
-    pub files: u64,
-    pub bytes: u64,
+    pub counts: Counts,
+    pub added: Added,
     /// What is not in it; with any of that the snapshot has the tag [`INCOMPLETE`].
-    pub unread: Unread,
+    pub unread: Noted,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BackupError {
     #[error("{path} cannot be read: {reason}")]
     NoSource { path: String, reason: String },
-    #[error(transparent)]
-    Open(#[from] OpenError),
+    #[error("{0:?} is no name for what is read from a stream: give a path without `..`")]
+    Name(PathBuf),
+    #[error("nothing was stored: the stream broke off: {0}")]
+    Stream(String),
     #[error("nothing was stored: {0}")]
     Store(#[from] StoreError),
     #[error("nothing was stored: {0}")]
-    Failed(String),
+    Write(#[from] WriteError),
+    #[error("nothing was stored: the index has damaged files ({count}, the first is {file}): repair it, or blobs are stored twice", file = FileName::Of(FileKind::Index, *.first))]
+    Index { count: usize, first: FileId },
+    #[error("nothing was stored: the configuration of the repository has no usable polynomial")]
+    Polynomial,
+    #[error("nothing was stored: it was cancelled")]
+    Cancelled,
 }
 
-/// Backs up one folder or file. `lock` is a shared one at least.
-pub fn backup(opened: &Opened, lock: Arc<Held>, path: &Path, labels: &Labels) -> Result<Stored, BackupError> {
-    let failed = |error: Box<RusticError>| BackupError::Failed(error.display_log());
-    std::fs::symlink_metadata(path)
-        .map_err(|error| BackupError::NoSource { path: path.display().to_string(), reason: error.to_string() })?;
-    let (engine, repository) = opened.work(Some(lock), Snapshots::WhenReleased)?;
-    let repository = repository.to_indexed_ids().map_err(failed)?;
-    let paths = [path.to_owned()];
-    let source = LocalSource::new(
-        LocalSourceSaveOptions::default(),
-        &Excludes::default(),
-        &LocalSourceFilterOptions::default(),
-        &paths,
-    );
-    let source = Watched::new(source.map_err(failed)?);
-    let options = BackupOptions::default().no_scan(true);
-    let archived = repository.archive(&options, &source, labelled(labels).map_err(failed)?, &paths);
-    let snapshot = archived.map_err(failed)?;
-    let unread = source.unread();
-    let summary = snapshot.summary.clone().unwrap_or_default();
-    if unread.count > 0 {
-        engine.discard();
-        let mut incomplete = snapshot;
-        incomplete.tags.add(INCOMPLETE.to_owned());
-        repository.save_snapshots(vec![incomplete]).map_err(failed)?;
+/// A piece of work on a repository, with a lock that is at least shared.
+#[derive(Debug)]
+pub struct Backup<'a> {
+    pub opened: &'a Opened,
+    pub lock: Arc<Held>,
+    pub labels: &'a Labels,
+    pub progress: &'a Progress,
+    pub cancel: &'a Cancel,
+}
+
+impl Backup<'_> {
+    /// Backs up folders and files.
+    pub fn paths(&self, paths: &[PathBuf], exclude: &[Pattern]) -> Result<Stored, BackupError> {
+        let no_source =
+            |path: &Path, reason: String| BackupError::NoSource { path: path.display().to_string(), reason };
+        let mut absolute = Vec::new();
+        for path in paths {
+            let full = std::path::absolute(path).map_err(|error| no_source(path, error.to_string()))?;
+            let full = plain(&full).ok_or_else(|| no_source(path, "leave `..` out".to_owned()))?;
+            std::fs::symlink_metadata(&full).map_err(|error| no_source(path, error.to_string()))?;
+            absolute.push(full);
+        }
+        let names: Vec<_> = absolute.iter().map(|path| path.display().to_string()).collect();
+        let before = self.before(&names)?;
+        self.run(&names, before, |reading, reader| {
+            let before = before.map(|(_, tree)| tree);
+            archive::folders(reading, reader, &absolute, exclude, before).map_err(BackupError::from)
+        })
     }
-    let released = engine.release()?;
-    let snapshot = released.first().copied().ok_or_else(|| BackupError::Failed("no snapshot was made".to_owned()))?;
-    Ok(Stored { snapshot, files: summary.total_files_processed, bytes: summary.total_bytes_processed, unread })
+
+    /// Backs up a stream as one file. `ended` says, at its end, whether it was all that there is to come.
+    pub fn stream(
+        &self,
+        name: &Path,
+        stream: impl Read,
+        ended: impl FnOnce() -> Result<(), String>,
+    ) -> Result<Stored, BackupError> {
+        let path = plain(&Path::new("/").join(name)).ok_or_else(|| BackupError::Name(name.to_owned()))?;
+        let names: Vec<&OsStr> = path.iter().skip(1).collect();
+        let (file, folders) = names.split_last().ok_or_else(|| BackupError::Name(name.to_owned()))?;
+        let time = Some(self.labels.time.timestamp());
+        let file = Node {
+            mode: STREAM_MODE,
+            mtime: time,
+            atime: time,
+            ctime: time,
+            links: 1,
+            ..Node::new(file, NodeKind::File)
+        };
+        self.run(&[path.display().to_string()], None, |reading, _| {
+            let stored = archive::stream(reading, file, folders, stream).map_err(|broken| match broken {
+                Broken::Read(error) => BackupError::Stream(error.to_string()),
+                Broken::Write(error) => error.into(),
+            })?;
+            ended().map_err(BackupError::Stream)?;
+            Ok(stored)
+        })
+    }
+
+    /// The last snapshot of the same: what has not changed since is not read again.
+    fn before(&self, paths: &[String]) -> Result<Option<(FileId, BlobId)>, BackupError> {
+        let hosts = BTreeSet::from([self.labels.host.clone()]);
+        let filter = Filter { hosts, paths: paths.iter().cloned().collect(), ..Filter::default() };
+        let snapshots = Snapshots::read(self.opened)?;
+        let same = |count: usize| count == paths.len();
+        let newest = snapshots.all.iter().rev().find(|snapshot| filter.matches(snapshot) && same(snapshot.paths.len()));
+        Ok(newest.map(|snapshot| (snapshot.id, snapshot.tree)))
+    }
+
+    fn run(
+        &self,
+        paths: &[String],
+        before: Option<(FileId, BlobId)>,
+        archive: impl FnOnce(Reading<'_>, &Reader) -> Result<(BlobId, Counts), BackupError>,
+    ) -> Result<Stored, BackupError> {
+        let cutter = Cutter::new(self.opened.config.polynomial).ok_or(BackupError::Polynomial)?;
+        let reader = Reader::new(self.opened)?;
+        if let Some(first) = reader.lost.first() {
+            return Err(BackupError::Index { count: reader.lost.len(), first: first.id });
+        }
+        let writer = Writer::new(self.opened, Arc::clone(&reader.index), Arc::clone(&self.lock));
+        let notes = Notes::default();
+        let (progress, cancel) = (self.progress, self.cancel);
+        let reading = Reading { writer: &writer, cutter: &cutter, notes: &notes, progress, cancel };
+        let (tree, counts) = archive(reading, &reader)?;
+        if cancel.is_cancelled() {
+            return Err(BackupError::Cancelled);
+        }
+        let added = writer.finish()?;
+        let unread = notes.so_far();
+        let snapshot = self.snapshot(paths, before.map(|(id, _)| id), tree, counts, added, unread.count > 0)?;
+        Ok(Stored { snapshot, counts, added, unread })
+    }
+
+    fn snapshot(
+        &self,
+        paths: &[String],
+        parent: Option<FileId>,
+        tree: BlobId,
+        counts: Counts,
+        added: Added,
+        incomplete: bool,
+    ) -> Result<FileId, BackupError> {
+        let Labels { host, username, time, clock, .. } = self.labels;
+        let tags: BTreeSet<_> =
+            self.labels.tags.iter().map(String::as_str).chain(incomplete.then_some(INCOMPLETE)).collect();
+        let time = time.timestamp().display_with_offset(time.offset()).to_string();
+        let mut written = json!({
+            "time": time,
+            "tree": tree,
+            "paths": paths,
+            "hostname": host,
+            "username": username,
+            "program_version": PROGRAM,
+            "summary": {
+                "backup_start": time,
+                "backup_end": clock(),
+                "files_new": counts.files_new,
+                "files_changed": counts.files_changed,
+                "files_unmodified": counts.files_unmodified,
+                "data_added": added.bytes,
+                "data_added_packed": added.stored_bytes,
+                "total_files_processed": counts.files(),
+                "total_bytes_processed": counts.bytes,
+            },
+        });
+        if let Some(parent) = parent {
+            written["parent"] = json!(parent);
+        }
+        if !tags.is_empty() {
+            written["tags"] = json!(tags);
+        }
+        let sealed = self.opened.seal.close_file(written.to_string().as_bytes(), self.opened.config.version);
+        let sealed = sealed.map_err(WriteError::from)?;
+        Ok(create(&*self.opened.store, &self.lock, FileKind::Snapshot, &[sealed.into()])?)
+    }
 }
 
-fn labelled(labels: &Labels) -> Result<SnapshotFile, Box<RusticError>> {
-    let tags: Vec<StringList> = labels.tags.iter().filter_map(|tag| tag.parse().ok()).collect();
-    SnapshotFile::from_options(
-        &SnapshotOptions::default().host(labels.host.clone()).time(labels.time.clone()).tags(tags),
-    )
+/// Without `.`; `None` with `..`, which only the file system could resolve.
+fn plain(path: &Path) -> Option<PathBuf> {
+    path.components()
+        .filter(|component| *component != Component::CurDir)
+        .map(|component| (component != Component::ParentDir).then_some(component))
+        .collect()
 }

@@ -8,7 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 pub use folder::Folder;
@@ -49,9 +50,23 @@ impl fmt::Display for FileId {
     }
 }
 
+impl Serialize for FileId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Debug for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl FileId {
+    pub fn of(content: &[Bytes]) -> Self {
+        let mut sum = Sha256::new();
+        content.iter().for_each(|part| sum.update(part));
+        Self(sum.finalize().into())
     }
 }
 

@@ -1,0 +1,64 @@
+//! What is in the place of a restore already. It is never deleted before everything is restored: until then it lies aside,
+//! in the same folder, so that moving it copies nothing.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::RestoreError;
+
+const ASIDE: &str = ".holdfast-replaced-";
+/// Made by file systems, and no data of anybody.
+const NO_DATA: &str = "lost+found";
+
+/// What becomes of what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, except for files of the same name.
+    Keep,
+    /// It is deleted when everything is restored.
+    Delete,
+}
+
+/// Moves aside what is in the way, or refuses. Gives the folders to remove in the end.
+pub(super) fn prepare(root: &Path, existing: Option<Existing>, mark: u64) -> Result<Vec<PathBuf>, RestoreError> {
+    let failed = |error: io::Error| RestoreError::Target { path: root.to_owned(), reason: error.to_string() };
+    let there = match fs::symlink_metadata(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(failed)?,
+    };
+    if !there.is_dir() && !root.is_dir() {
+        // A single file is replaced as a whole.
+        return if existing.is_some() { Ok(Vec::new()) } else { Err(RestoreError::NotEmpty(root.to_owned())) };
+    }
+    let (earlier, others): (Vec<_>, Vec<_>) =
+        children(root).map_err(failed)?.into_iter().partition(|path| is_aside(path));
+    match existing {
+        None if others.is_empty() && earlier.is_empty() => Ok(Vec::new()),
+        None => Err(RestoreError::NotEmpty(root.to_owned())),
+        Some(Existing::Keep) => Ok(Vec::new()),
+        Some(Existing::Delete) => {
+            let aside = root.join(format!("{ASIDE}{mark}"));
+            fs::create_dir_all(&aside).map_err(failed)?;
+            for path in others {
+                let name = path.file_name().unwrap_or_default();
+                fs::rename(&path, aside.join(name)).map_err(failed)?;
+            }
+            Ok(earlier.into_iter().filter(|path| *path != aside).chain([aside.clone()]).collect())
+        }
+    }
+}
+
+fn children(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(root)?.map(|entry| entry.map(|entry| entry.path()));
+    let paths: io::Result<Vec<_>> = paths.collect();
+    Ok(paths?.into_iter().filter(|path| path.file_name().is_none_or(|name| name != NO_DATA)).collect())
+}
+
+fn is_aside(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(ASIDE.as_bytes()))
+}
+
+pub(super) fn remove(aside: &[PathBuf]) -> io::Result<()> {
+    aside.iter().try_for_each(fs::remove_dir_all)
+}

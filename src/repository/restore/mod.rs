@@ -1,0 +1,139 @@
+//! Puts files back as they were: content, links, special files, owners, modes, attributes, times. Memory is bounded: trees are
+//! walked once, and content is fetched for a limited number of files at a time.
+
+mod aside;
+mod attributes;
+mod batch;
+mod folders;
+mod gaps;
+mod walk;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use aside::Existing;
+use walk::Walk;
+
+use super::cancel::Cancel;
+use super::noted::{Noted, Notes};
+use super::pattern::Pattern;
+use super::progress::Progress;
+use super::reader::{BlobError, Reader};
+use super::snapshot::Snapshot;
+use super::tree::{self, PathError};
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// In the snapshot: what is below goes right into the target. Empty for everything with its whole path.
+    pub from: PathBuf,
+    pub target: PathBuf,
+    /// Empty for all.
+    pub include: Vec<Pattern>,
+    pub exclude: Vec<Pattern>,
+    /// Without it a target that holds anything is refused.
+    pub existing: Option<Existing>,
+    pub holes: Holes,
+}
+
+/// Long rows of zeros in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holes {
+    /// Take no room on the disk.
+    Made,
+    /// Are written like everything else.
+    Filled,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    pub files: u64,
+    pub bytes: u64,
+    /// Not restored, or not whole: such a file has `.holdfast-incomplete` behind its name.
+    pub lost: Noted,
+    /// Restored, but without its owner, its mode, an attribute or its times.
+    pub unset: Noted,
+    /// Where lies what was there before: it is deleted only when nothing is lost.
+    pub aside: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    #[error("{} is not empty: say whether what is there is to be kept or deleted", .0.display())]
+    NotEmpty(PathBuf),
+    #[error(
+        "only a part is to be restored, so what is there cannot be deleted: restore everything, or keep what is there"
+    )]
+    PartWithDelete,
+    #[error("{}: {reason}", .path.display())]
+    Target { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error("the snapshot cannot be read: {0}")]
+    Blob(#[from] BlobError),
+    #[error("it was cancelled; what is restored so far stays")]
+    Cancelled,
+}
+
+/// What all who take part write down.
+#[derive(Debug)]
+struct Journal<'a> {
+    lost: Notes,
+    unset: Notes,
+    progress: &'a Progress,
+}
+
+pub fn restore(
+    reader: &Reader,
+    snapshot: &Snapshot,
+    order: &Order,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<Restored, RestoreError> {
+    let partial = !order.include.is_empty() || !order.exclude.is_empty();
+    if partial && order.existing == Some(Existing::Delete) {
+        return Err(RestoreError::PartWithDelete);
+    }
+    let root = tree::root(reader, snapshot.tree, &order.from)?;
+    let mark = u64::try_from(snapshot.time.timestamp().as_second()).unwrap_or_default();
+    let mut aside = Vec::new();
+    for place in places(snapshot, order) {
+        aside.extend(aside::prepare(&place, order.existing, mark)?);
+    }
+    if let (Some(bytes), false, true) = (snapshot.bytes, partial, order.from.as_os_str().is_empty()) {
+        progress.expect_bytes(bytes);
+    }
+    let failed = |error: io::Error| RestoreError::Target { path: order.target.clone(), reason: error.to_string() };
+    std::fs::create_dir_all(&order.target).map_err(failed)?;
+    let journal = Journal { lost: Notes::default(), unset: Notes::default(), progress };
+    let walk = Walk::new(reader, order, &journal, cancel);
+    walk.run(root);
+    if cancel.is_cancelled() {
+        return Err(RestoreError::Cancelled);
+    }
+    sync(&order.target).map_err(failed)?;
+    let lost = journal.lost.so_far();
+    if lost.count == 0 {
+        aside::remove(&aside).map_err(failed)?;
+        aside.clear();
+    }
+    let done = progress.so_far();
+    Ok(Restored { files: done.files, bytes: done.bytes, lost, unset: journal.unset.so_far(), aside })
+}
+
+/// Where something may be that this restore takes the place of.
+fn places(snapshot: &Snapshot, order: &Order) -> Vec<PathBuf> {
+    if !order.from.as_os_str().is_empty() {
+        return vec![order.target.clone()];
+    }
+    let below = |path: &String| order.target.join(Path::new(path).strip_prefix("/").unwrap_or(Path::new(path)));
+    snapshot.paths.iter().map(below).collect()
+}
+
+/// What is restored survives a machine that goes down right afterwards.
+fn sync(target: &Path) -> io::Result<()> {
+    rustix::fs::syncfs(std::fs::File::open(target)?).map_err(Into::into)
+}
