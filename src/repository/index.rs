@@ -133,17 +133,31 @@ impl Index {
 
     /// Everywhere that the blob lies: more than one place if it was stored twice.
     pub fn find(&self, kind: BlobKind, id: BlobId) -> impl Iterator<Item = Location> {
-        let entries = match kind {
-            BlobKind::Data => &self.data,
-            BlobKind::Tree => &self.trees,
+        self.find_numbered(kind, id).map(|(_, at)| at)
+    }
+
+    /// With the number that each place has among all.
+    pub(super) fn find_numbered(&self, kind: BlobKind, id: BlobId) -> impl Iterator<Item = (usize, Location)> {
+        let (entries, before) = match kind {
+            BlobKind::Data => (&self.data, 0),
+            BlobKind::Tree => (&self.trees, self.data.len()),
         };
         let wanted = id.half();
         let from = entries.partition_point(|entry| entry.id < wanted);
-        entries.get(from..).unwrap_or_default().iter().take_while(move |entry| entry.id == wanted).filter_map(|entry| {
-            let pack = *self.packs.get(usize::try_from(entry.pack).ok()?)?;
-            let unpacked = (entry.unpacked > 0).then_some(entry.unpacked);
-            Some(Location { pack, offset: entry.offset, length: entry.length, unpacked })
-        })
+        let found = entries.iter().enumerate().skip(from).take_while(move |(_, entry)| entry.id == wanted);
+        found.filter_map(move |(number, entry)| Some((before + number, self.location(entry)?)))
+    }
+
+    /// Every place of every blob, by number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, Location)> {
+        let entries = self.data.iter().chain(&self.trees).enumerate();
+        entries.filter_map(|(number, entry)| Some((number, self.location(entry)?)))
+    }
+
+    fn location(&self, entry: &Entry) -> Option<Location> {
+        let pack = *self.packs.get(usize::try_from(entry.pack).ok()?)?;
+        let unpacked = (entry.unpacked > 0).then_some(entry.unpacked);
+        Some(Location { pack, offset: entry.offset, length: entry.length, unpacked })
     }
 
     pub fn has(&self, kind: BlobKind, id: BlobId) -> bool {

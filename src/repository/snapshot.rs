@@ -24,6 +24,8 @@ pub struct Snapshot {
     /// Of all files in it; programs before restic 0.17 do not write it.
     pub bytes: Option<u64>,
     pub files: Option<u64>,
+    /// What it was made of, when its tags were changed or it was copied.
+    pub original: Option<FileId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -32,6 +34,14 @@ pub enum SnapshotError {
     Sealed { id: FileId, error: SealError },
     #[error("snapshot {id} is no snapshot: {reason}")]
     NoSnapshot { id: FileId, reason: String },
+}
+
+impl SnapshotError {
+    pub fn id(&self) -> FileId {
+        match self {
+            SnapshotError::Sealed { id, .. } | SnapshotError::NoSnapshot { id, .. } => *id,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -49,6 +59,8 @@ struct Written {
     tags: Option<Vec<String>>,
     #[serde(default)]
     summary: Option<Summary>,
+    #[serde(default)]
+    original: Option<FileId>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +91,7 @@ impl Snapshot {
             tree: written.tree,
             bytes: summary.as_ref().and_then(|summary| summary.total_bytes_processed),
             files: summary.and_then(|summary| summary.total_files_processed),
+            original: written.original,
         })
     }
 }

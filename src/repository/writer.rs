@@ -22,7 +22,7 @@ use super::store::{Fault, FileId, FileKind, FileName, Store, StoreError};
 /// Packs that are written at the same time. Each waits for the disk or the network, and costs its size in memory.
 const UPLOADS: usize = 3;
 /// As in restic: an index file does not get larger.
-const INDEX_BLOBS: usize = 50_000;
+pub(super) const INDEX_BLOBS: usize = 50_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WriteError {

@@ -37,7 +37,7 @@ fn gather(
     all: &mut BTreeMap<PathBuf, Facts>,
     first_names: &mut BTreeMap<(u64, u64), PathBuf>,
 ) {
-    let path = root.join(name);
+    let path = if name.as_os_str().is_empty() { root.to_owned() } else { root.join(name) };
     let meta = fs::symlink_metadata(&path).expect("it is there");
     let kind = meta.file_type();
     let content = if kind.is_file() {

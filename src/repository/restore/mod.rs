@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use aside::Existing;
+use folders::Folder;
 use walk::Walk;
 
 use super::cancel::Cancel;
@@ -109,8 +110,7 @@ pub fn restore(
     let failed = |error: io::Error| RestoreError::Target { path: order.target.clone(), reason: error.to_string() };
     std::fs::create_dir_all(&order.target).map_err(failed)?;
     let journal = Journal { lost: Notes::default(), unset: Notes::default(), progress };
-    let walk = Walk::new(reader, order, &journal, cancel);
-    walk.run(root);
+    let folders = Walk::new(reader, order, &journal, cancel).run(root);
     if cancel.is_cancelled() {
         return Err(RestoreError::Cancelled);
     }
@@ -119,6 +119,10 @@ pub fn restore(
     if lost.count == 0 {
         aside::remove(&aside).map_err(failed)?;
         aside.clear();
+    }
+    // At the very end, and what is inside of another first: everything before this changes the times of folders.
+    for Folder { path, node } in folders.iter().rev() {
+        attributes::set(path, node, |reason| journal.unset.add(path, reason));
     }
     let done = progress.so_far();
     Ok(Restored { files: done.files, bytes: done.bytes, lost, unset: journal.unset.so_far(), aside })

@@ -52,7 +52,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn run(mut self, root: Root) {
+    /// The folders that were made, whose attributes are to be set when nothing changes in them any more.
+    pub(super) fn run(mut self, root: Root) -> Vec<Folder> {
         let from = Path::new("/").join(&self.order.from);
         let target = self.order.target.clone();
         match root {
@@ -71,9 +72,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        for Folder { path, node } in self.folders.iter().rev() {
-            attributes::set(path, node, |reason| self.journal.unset.add(path, reason));
-        }
+        self.folders
     }
 
     fn tree(&mut self, tree: BlobId, inside: PathBuf, path: PathBuf, node: Option<Box<Node>>) {

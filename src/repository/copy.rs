@@ -1,0 +1,90 @@
+//! Copies snapshots into another repository: only what is not there yet.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use thiserror::Error;
+
+use super::blob::{BlobId, BlobKind};
+use super::cancel::Cancel;
+use super::edit::{self, EditError};
+use super::lock::Held;
+use super::node::Node;
+use super::open::Opened;
+use super::parallel::{AT_ONCE, each};
+use super::progress::Progress;
+use super::reader::{BlobError, Reader};
+use super::snapshot::Snapshot;
+use super::store::{FileId, StoreError};
+use super::trees;
+use super::writer::{WriteError, Writer};
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CopyError {
+    #[error("the snapshot cannot be read: {0}")]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("nothing was copied: {0}")]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    #[error("it was cancelled")]
+    Cancelled,
+}
+
+/// Where it goes, with a lock there that is at least shared.
+#[derive(Debug)]
+pub struct Target<'a> {
+    pub opened: &'a Opened,
+    pub lock: Arc<Held>,
+}
+
+/// The name of each snapshot there. What was copied before is not copied again.
+pub fn copy(
+    from: (&Opened, &Reader),
+    to: &Target<'_>,
+    snapshot: &Snapshot,
+    progress: &Progress,
+    cancel: &Cancel,
+) -> Result<FileId, CopyError> {
+    let (opened, reader) = from;
+    let there = Reader::new(to.opened)?;
+    let writer = Writer::new(to.opened, Arc::clone(&there.index), Arc::clone(&to.lock));
+    let failed: Mutex<Option<CopyError>> = Mutex::default();
+    let fail = |error: CopyError| {
+        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    };
+    let copy = |kind, id: BlobId| {
+        if there.index.has(kind, id) || cancel.is_cancelled() {
+            return;
+        }
+        let copied = reader.blob(kind, id).map_err(CopyError::from).and_then(|blob| {
+            progress.add_bytes(blob.len() as u64);
+            Ok(writer.store(kind, &blob)?)
+        });
+        copied.map_or_else(&fail, drop);
+    };
+    let data: Mutex<BTreeSet<BlobId>> = Mutex::default();
+    trees::visit(reader, [(snapshot.tree, PathBuf::from("/"))], cancel, |(id, _), tree| match tree {
+        Err(error) => fail(error.into()),
+        Ok(tree) => {
+            copy(BlobKind::Tree, *id);
+            data.lock().unwrap_or_else(PoisonError::into_inner).extend(tree.nodes.iter().flat_map(Node::blobs));
+        }
+    });
+    let data: Vec<_> = data.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+    each(&data, AT_ONCE, |id| copy(BlobKind::Data, *id));
+    if cancel.is_cancelled() {
+        return Err(CopyError::Cancelled);
+    }
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    writer.finish()?;
+    let mut written = edit::json(opened, snapshot.id)?;
+    // It names a snapshot that is not there.
+    written.remove("parent");
+    Ok(edit::write(to.opened, &to.lock, snapshot.id, written)?)
+}
