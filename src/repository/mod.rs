@@ -25,6 +25,7 @@ mod progress;
 mod prune;
 mod reader;
 mod restore;
+pub mod retention;
 mod sealed;
 mod snapshot;
 mod snapshots;

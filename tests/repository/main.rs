@@ -7,5 +7,6 @@ mod locks;
 mod making;
 mod restic;
 mod restores;
+mod retention;
 mod stores;
 mod trees;

@@ -1,0 +1,107 @@
+//! Retention: which snapshots are kept, by which rules, and which go. Pure: nothing is removed here.
+
+mod group;
+mod keep;
+mod own;
+mod shrunk;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use group::{BadGroupBy, GroupBy, GroupKey};
+pub use keep::{Counted, Keep, Rule, TagList};
+pub use own::{BadTarget, Own, Target, Untagged};
+pub use shrunk::Shrunk;
+
+use super::snapshot::Snapshot;
+use super::store::FileId;
+
+/// Whose snapshots are judged.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// All, as `restic forget` does it: nothing is held, and rules by tags alone may remove all of a group.
+    Repository(GroupBy),
+    /// Those of one target, in groups of (host, paths).
+    Own(Own),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// By these rules, one at least.
+    Keep(Vec<Rule>),
+    Remove,
+    /// No rule keeps it, and yet it stays.
+    Hold(Hold),
+}
+
+/// Why a snapshot stays that no rule keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// With its tag.
+    OtherTarget(String),
+    Untagged,
+    Incomplete,
+    Newest,
+    BeforeDrop(Shrunk),
+    AfterDrop(Shrunk),
+    Acknowledged,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Hold::OtherTarget(tag) => return write!(f, "belongs to another target: {tag}"),
+            Hold::Untagged => "names no target, and more than one invoker uses the repository",
+            Hold::Incomplete => "incomplete, and no complete snapshot is newer",
+            Hold::Newest => "the newest complete snapshot",
+            Hold::BeforeDrop(shrunk) => {
+                return write!(f, "the last before the data shrank {shrunk}; held until that is acknowledged");
+            }
+            Hold::AfterDrop(shrunk) => {
+                return write!(f, "shows that the data shrank {shrunk}; held until that is acknowledged");
+            }
+            Hold::Acknowledged => "its small size is acknowledged, and larger snapshots before it are kept",
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    pub snapshot: FileId,
+    pub decision: Decision,
+}
+
+/// What was decided of the snapshots of one group, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub key: GroupKey,
+    pub decided: Vec<Decided>,
+    /// Drops that nobody has acknowledged, newest first, also where rules keep what was there before.
+    pub shrunk: Vec<Shrunk>,
+}
+
+/// Each snapshot is in one group, once.
+pub fn decide(snapshots: &[Snapshot], keep: &Keep, scope: &Scope) -> Vec<Group> {
+    let by = match scope {
+        Scope::Repository(by) => *by,
+        Scope::Own(_) => GroupBy::HOST_AND_PATHS,
+    };
+    let groups = group::grouped(snapshots, by).into_iter().map(|(key, newest_first)| {
+        let (decided, shrunk) = match scope {
+            Scope::Repository(_) => (by_rules(&newest_first, keep), Vec::new()),
+            Scope::Own(own) => own.decide(&newest_first, keep),
+        };
+        Group { key, decided, shrunk }
+    });
+    groups.collect()
+}
+
+fn by_rules(newest_first: &[&Snapshot], keep: &Keep) -> Vec<Decided> {
+    let matched = newest_first.iter().zip(keep.matched(newest_first));
+    let decided = matched.map(|(snapshot, rules)| {
+        let decision = if rules.is_empty() { Decision::Remove } else { Decision::Keep(rules) };
+        Decided { snapshot: snapshot.id, decision }
+    });
+    decided.collect()
+}
