@@ -25,6 +25,10 @@ command_of curl curl
 command_of flock util-linux
 command_of setsid util-linux
 command_of tar tar
+# Object stores, as packages (tests/lab/servers).
+command_of pip3 python3-pip
+command_of node nodejs
+command_of npm npm
 # To cross midnight and a slot of a schedule while a daemon idles.
 file_of '/usr/lib/*/faketime/libfaketime.so.1' libfaketime
 # For the image: the authorities that it trusts.
