@@ -1,6 +1,7 @@
 """OpenStack Swift in one process: proxy, account, container and object server, one replica of everything, on one folder.
 
-one_process.py PORT DIR
+one_process.py PORT DIR             with Swift's own TempAuth
+one_process.py PORT DIR keystone    with Keystone beside it, below /identity; DIR holds its configuration
 """
 
 import os
@@ -30,7 +31,7 @@ node_timeout = 60
 container_update_timeout = 60
 """
 PROXY = """[pipeline:main]
-pipeline = catch_errors bulk slo tempauth proxy-server
+pipeline = catch_errors bulk slo {auth} proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -46,6 +47,22 @@ use = egg:swift#slo
 [filter:tempauth]
 use = egg:swift#tempauth
 user_holdfast_backup = holdfast-secret .admin
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+www_authenticate_uri = http://127.0.0.1:{port}/identity
+auth_url = http://127.0.0.1:{port}/identity
+auth_type = password
+project_domain_id = default
+user_domain_id = default
+project_name = holdfast
+username = backup
+password = holdfast-secret
+interface = public
+delay_auth_decision = true
+cache = swift.cache
+[filter:keystoneauth]
+use = egg:swift#keystoneauth
+operator_roles = admin
 """
 
 
@@ -80,6 +97,26 @@ def with_tokens(app):
     return call
 
 
+def keystone(folder):
+    os.environ["OS_KEYSTONE_CONFIG_DIR"] = folder
+    del sys.argv[1:]  # Keystone would read them
+    from keystone.server.wsgi import initialize_public_application
+
+    return initialize_public_application()
+
+
+def with_identity(app, identity):
+    def call(environ, start_response):
+        path = environ["PATH_INFO"]
+        if path != "/identity" and not path.startswith("/identity/"):
+            return app(environ, start_response)
+        environ["SCRIPT_NAME"] = "/identity"
+        environ["PATH_INFO"] = path.removeprefix("/identity") or "/"
+        return identity(environ, start_response)
+
+    return call
+
+
 def configuration(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w") as file:
@@ -99,7 +136,7 @@ def serve(socket, app):
     return eventlet.spawn(wsgi.server, socket, app, NullLogger(), protocol=SwiftHttpProtocol, capitalize_response_headers=False)
 
 
-def main(port, folder):
+def main(port, folder, identity=None):
     os.makedirs(os.path.join(folder, "data", "disk"), exist_ok=True)
     configuration(folder, "swift.conf", "[swift-hash]\nswift_hash_path_suffix = holdfast\n")
     set_swift_dir(folder)
@@ -109,8 +146,11 @@ def main(port, folder):
         ring(folder, kind, socket.getsockname()[1])
     for kind, socket in sockets.items():
         serve(socket, loadapp(configuration(folder, f"{kind}.conf", common + BACKEND.format(kind=kind))))
-    proxy = loadapp(configuration(folder, "proxy.conf", common + PROXY))
-    serve(eventlet.listen(("127.0.0.1", port)), with_tokens(proxy)).wait()
+    # Keystone first: it reads its configuration for whatever is registered by then, which would be Swift's side too.
+    beside = keystone(os.path.join(folder, "keystone")) if identity else None
+    auth = "authtoken keystoneauth" if identity else "tempauth"
+    app = with_tokens(loadapp(configuration(folder, "proxy.conf", common + PROXY.format(auth=auth, port=port))))
+    serve(eventlet.listen(("127.0.0.1", port)), with_identity(app, beside) if beside else app).wait()
 
 
-main(int(sys.argv[1]), sys.argv[2])
+main(int(sys.argv[1]), *sys.argv[2:])
