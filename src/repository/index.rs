@@ -7,11 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::blob::{BlobId, BlobKind};
 use super::parallel::{AT_ONCE, each};
-use super::sealed::Seal;
+use super::sealed::{OVERHEAD, Seal};
 use super::store::{FileId, FileKind, FileName, Store, StoreError};
-
-/// Signature and nonce, around every blob.
-const OVERHEAD: u32 = 32;
 
 /// A piece of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 mod backup;
 mod blob;
 mod cancel;
+mod check;
 mod chunker;
 mod config;
 mod copy;
@@ -38,6 +39,7 @@ mod writer;
 pub use backup::{Backup, BackupError, Counts, INCOMPLETE, Labels, Stored};
 pub use blob::{BlobId, BlobKind};
 pub use cancel::Cancel;
+pub use check::{Checked, Depth, Finding, check};
 pub use config::{Config, Version};
 pub use copy::{CopyError, Target, copy};
 pub use dump::{DumpError, dump};

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::blob::{BlobId, BlobKind};
 use super::index::WrittenBlob;
-use super::sealed::{Seal, SealError};
+use super::sealed::{OVERHEAD, Seal, SealError};
 
 /// A pack is written when it has so many bytes, as in restic.
 const PACK_BYTES: usize = 16 << 20;
@@ -13,6 +13,9 @@ const PACK_BYTES: usize = 16 << 20;
 const BLOBS_MAX: usize = 10_000;
 /// Of the length of the list, at the very end.
 const LENGTH_BYTES: usize = 4;
+/// In the list: kind, length and name; a compressed blob has two lengths.
+const PLAIN_ENTRY_BYTES: u64 = 1 + 4 + 32;
+const PACKED_ENTRY_BYTES: u64 = PLAIN_ENTRY_BYTES + 4;
 /// More than any pack of restic's has.
 const LIST_BYTES_MAX: u64 = 16 << 20;
 
@@ -25,7 +28,7 @@ pub(super) struct Pack {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum PackError {
+pub(super) enum PackError {
     #[error("it is too short to be a pack")]
     Short,
     #[error("the list of its blobs: {0}")]
@@ -54,6 +57,12 @@ impl Pack {
         content.extend([list.into(), Bytes::copy_from_slice(&length)]);
         Ok((content, blobs))
     }
+}
+
+/// What the list of these blobs takes, with its length.
+pub(super) fn list_bytes(blobs: &[WrittenBlob]) -> u64 {
+    let entry = |blob: &WrittenBlob| if blob.uncompressed_length > 0 { PACKED_ENTRY_BYTES } else { PLAIN_ENTRY_BYTES };
+    blobs.iter().map(entry).sum::<u64>() + u64::from(OVERHEAD) + LENGTH_BYTES as u64
 }
 
 fn list(blobs: &[WrittenBlob]) -> Vec<u8> {
@@ -135,6 +144,7 @@ mod tests {
                 Ok(bytes.slice(range))
             })
         };
+        assert_eq!(all.len() as u64, 150 + list_bytes(&blobs));
         assert_eq!(read(&all).unwrap(), blobs);
         assert_eq!(read(&all[1..]), Err(PackError::List));
         assert_eq!(read(&all[..3]), Err(PackError::Short));

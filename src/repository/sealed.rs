@@ -13,6 +13,8 @@ const UNPACKED_BYTES_MAX: u64 = 256 << 20;
 /// Of zstd: restic's default too.
 const LEVEL: i32 = 3;
 const NONCE_BYTES: usize = 16;
+/// Nonce and signature, around everything that is sealed.
+pub(super) const OVERHEAD: u32 = 32;
 /// 32 for AES, 16 and 16 for the signature.
 pub(super) const KEY_BYTES: usize = 64;
 /// First byte of what is compressed; JSON begins with a bracket.

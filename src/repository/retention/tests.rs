@@ -21,6 +21,7 @@ fn snapshot(hour: u8, tags: &[&str], bytes: Option<u64>) -> Snapshot {
         tree: BlobId([0; 32]),
         bytes,
         files: None,
+        original: None,
     }
 }
 

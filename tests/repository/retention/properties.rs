@@ -60,6 +60,7 @@ prop_compose! {
             tree: BlobId([0; 32]),
             bytes,
             files: None,
+            original: None,
         }
     }
 }

@@ -1,0 +1,199 @@
+//! Looks for everything that is wrong in a repository, goes on after each finding, and names the file that it is in.
+
+mod data;
+mod structure;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use super::cancel::Cancel;
+use super::node::{Node, NodeKind};
+use super::open::Opened;
+use super::progress::Progress;
+use super::reader::{BlobError, Reader};
+use super::snapshot::SnapshotError;
+use super::snapshots::Snapshots;
+use super::store::{FileId, FileKind, FileName, StoreError};
+use super::trees;
+use super::{blob::BlobKind, pack};
+
+/// How much of the packs is read and not only counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// No more than snapshots, index and trees.
+    Structure,
+    All,
+    /// One of so many parts, which together are all: the first is 1.
+    Part {
+        part: u32,
+        of: u32,
+    },
+    /// So many of a hundred packs, which `seed` chooses.
+    Percent {
+        percent: u8,
+        seed: u64,
+    },
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A file that is not there, or not as it should be.
+    Damaged { file: FileName, reason: String },
+    /// Something in a snapshot that cannot be restored.
+    Lost { path: PathBuf, reason: String },
+    /// Takes room and harms nothing: the next prune removes it.
+    Unused { file: FileName },
+}
+
+impl Finding {
+    pub fn is_error(&self) -> bool {
+        match self {
+            Finding::Damaged { .. } | Finding::Lost { .. } => true,
+            Finding::Unused { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Damaged { file, reason } => write!(f, "{file}: {reason}"),
+            Finding::Lost { path, reason } => write!(f, "snapshot {}: {reason}", path.display()),
+            Finding::Unused { file } => write!(f, "{file}: no index names it; the next prune removes it"),
+        }
+    }
+}
+
+/// What was looked at, and what was found.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    pub snapshots: u64,
+    pub packs: u64,
+    pub packs_read: u64,
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    pub fn is_sound(&self) -> bool {
+        !self.findings.iter().any(Finding::is_error)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Findings(Mutex<Vec<Finding>>);
+
+impl Findings {
+    fn add(&self, finding: Finding) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+
+    fn damaged(&self, file: FileName, reason: impl ToString) {
+        self.add(Finding::Damaged { file, reason: reason.to_string() });
+    }
+}
+
+/// Needs a lock that is at least shared: beside a prune, files are missing that nobody misses.
+pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel) -> Result<Checked, StoreError> {
+    let findings = Findings::default();
+    structure::sums(opened, &findings)?;
+    let packs = structure::packs(opened, &findings)?;
+    let reader = Reader::new(opened)?;
+    let snapshots = Snapshots::read(opened)?;
+    for lost in &snapshots.lost {
+        let reason = match lost {
+            SnapshotError::Sealed { error, .. } => error.to_string(),
+            SnapshotError::NoSnapshot { reason, .. } => reason.clone(),
+        };
+        findings.damaged(FileName::Of(FileKind::Snapshot, lost.id()), reason);
+    }
+    contents(&reader, &snapshots, &findings, cancel);
+    let chosen: Vec<_> = packs.iter().filter(|pack| depth.includes(pack.id)).collect();
+    if depth != Depth::Structure {
+        progress.expect_bytes(chosen.iter().map(|pack| pack.bytes).sum());
+        data::read(opened, &chosen, &findings, progress, cancel);
+    }
+    let mut findings = findings.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    findings.sort_by_key(|finding| (!finding.is_error(), finding.to_string()));
+    findings.dedup();
+    let packs_read = if depth == Depth::Structure { 0 } else { chosen.len() as u64 };
+    Ok(Checked { snapshots: snapshots.all.len() as u64, packs: packs.len() as u64, packs_read, findings })
+}
+
+/// Every tree can be read, and everything that it names is named by an index.
+fn contents(reader: &Reader, snapshots: &Snapshots, findings: &Findings, cancel: &Cancel) {
+    let roots = snapshots.all.iter().map(|snapshot| (snapshot.tree, PathBuf::from(format!("{}:/", snapshot.id))));
+    trees::visit(reader, roots, cancel, |(_, path), tree| match tree {
+        Err(error) => {
+            if let BlobError::Sealed { at, .. } | BlobError::Other { at, .. } = &error {
+                findings.damaged(FileName::Of(FileKind::Data, at.pack), &error);
+            }
+            findings.add(Finding::Lost { path: path.clone(), reason: error.to_string() });
+        }
+        Ok(tree) => tree.nodes.iter().for_each(|node| {
+            for reason in faults(reader, node) {
+                let path = node.name().map_or_else(|_| path.clone(), |name| path.join(name));
+                findings.add(Finding::Lost { path, reason });
+            }
+        }),
+    });
+}
+
+fn faults(reader: &Reader, node: &Node) -> Vec<String> {
+    let mut faults = Vec::new();
+    faults.extend(node.name().err());
+    match node.kind {
+        NodeKind::Dir if node.subtree.is_none() => faults.push("it is a folder without a tree".to_owned()),
+        NodeKind::File => {
+            let lost = node.blobs().iter().filter(|id| !reader.index.has(BlobKind::Data, **id));
+            faults.extend(lost.map(|id| format!("blob {id} is in no index")));
+        }
+        NodeKind::Dir
+        | NodeKind::Symlink
+        | NodeKind::BlockDevice
+        | NodeKind::CharacterDevice
+        | NodeKind::Fifo
+        | NodeKind::Socket => {}
+    }
+    faults
+}
+
+impl Depth {
+    fn includes(self, pack: FileId) -> bool {
+        let number = u64::from_le_bytes(*pack.0.first_chunk().unwrap_or(&[0; 8]));
+        match self {
+            Depth::Structure => false,
+            Depth::All => true,
+            // By the first byte, as restic cuts a repository in parts.
+            Depth::Part { part, of } => u32::from(pack.0[0]) % of.max(1) == part.saturating_sub(1),
+            Depth::Percent { percent, seed } => {
+                let mixed = (number ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+                mixed % 100 < u64::from(percent)
+            }
+        }
+    }
+}
+
+/// The bytes that a pack with these blobs has.
+fn pack_bytes(pack: &super::index::WrittenPack) -> u64 {
+    pack.blobs.iter().map(|blob| u64::from(blob.length)).sum::<u64>() + pack::list_bytes(&pack.blobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_together_and_none_twice() {
+        let packs: Vec<_> = (0..=255).map(|byte| FileId([byte; 32])).collect();
+        for of in [1, 2, 7, 256] {
+            let included = |id: &FileId| (1..=of).filter(|part| Depth::Part { part: *part, of }.includes(*id)).count();
+            assert!(packs.iter().all(|id| included(id) == 1), "{of}");
+        }
+        let chosen = |seed| packs.iter().filter(|id| Depth::Percent { percent: 30, seed }.includes(**id)).count();
+        assert!((20..140).contains(&chosen(1)), "{}", chosen(1));
+        let percent = |percent| packs.iter().filter(|id| Depth::Percent { percent, seed: 5 }.includes(**id)).count();
+        assert_eq!((percent(0), percent(100)), (0, 256));
+    }
+}

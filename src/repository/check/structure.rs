@@ -1,0 +1,69 @@
+//! Small files are what their names say, and packs are as long as the index says.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Finding, Findings, pack_bytes};
+use crate::repository::index::{self, WrittenBlob, WrittenPack};
+use crate::repository::open::Opened;
+use crate::repository::parallel::{AT_ONCE, each};
+use crate::repository::store::{Fault, FileId, FileKind, FileName, StoreError};
+
+/// A pack that is there, and what the index says is in it.
+#[derive(Debug)]
+pub(super) struct Pack {
+    pub(super) id: FileId,
+    pub(super) bytes: u64,
+    pub(super) blobs: Vec<WrittenBlob>,
+}
+
+/// Every file but packs is named by the sum of its content.
+pub(super) fn sums(opened: &Opened, findings: &Findings) -> Result<(), StoreError> {
+    for kind in [FileKind::Key, FileKind::Snapshot, FileKind::Index] {
+        let files = opened.store.list(kind)?;
+        each(&files, AT_ONCE, |(id, _)| {
+            let file = FileName::Of(kind, *id);
+            match opened.store.read(file) {
+                Ok(content) if FileId::of(std::slice::from_ref(&content)) == *id => {}
+                Ok(_) => findings.damaged(file, "its content is not what its name says"),
+                // Removed meanwhile by somebody who may.
+                Err(error) if error.fault == Fault::Missing => {}
+                Err(error) => findings.damaged(file, error.fault),
+            }
+        });
+    }
+    Ok(())
+}
+
+/// The packs that are as the index says.
+pub(super) fn packs(opened: &Opened, findings: &Findings) -> Result<Vec<Pack>, StoreError> {
+    let named: Mutex<BTreeMap<FileId, WrittenPack>> = Mutex::default();
+    let files = opened.store.list(FileKind::Index)?;
+    each(&files, AT_ONCE, |(id, _)| match index::file(&*opened.store, &opened.seal, *id) {
+        Err(reason) => findings.damaged(FileName::Of(FileKind::Index, *id), reason),
+        Ok(packs) => {
+            let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
+            named.extend(packs.into_iter().map(|pack| (pack.id, pack)));
+        }
+    });
+    let mut named = named.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut packs = Vec::new();
+    for (id, bytes) in opened.store.list(FileKind::Data)? {
+        let file = FileName::Of(FileKind::Data, id);
+        match named.remove(&id) {
+            None => findings.add(Finding::Unused { file }),
+            Some(pack) => {
+                let expected = pack_bytes(&pack);
+                if bytes != expected {
+                    findings.damaged(file, format!("it has {bytes} bytes and not {expected}"));
+                }
+                packs.push(Pack { id, bytes, blobs: pack.blobs });
+            }
+        }
+    }
+    for (id, pack) in named {
+        findings
+            .damaged(FileName::Of(FileKind::Data, id), format!("it is not there, and held {} blobs", pack.blobs.len()));
+    }
+    Ok(packs)
+}
