@@ -76,7 +76,7 @@ impl KeyFile {
 
     pub(super) fn open(&self, password: &str) -> Result<Seal, KeyError> {
         let log_n = self.n.checked_ilog2().filter(|log| self.n == 1 << log && (1..=LOG_N_MAX).contains(log));
-        let memory = 128 * self.n.saturating_mul(self.r.into());
+        let memory = self.n.saturating_mul(self.r.into()).saturating_mul(128);
         let log_n = log_n.filter(|_| memory <= MEMORY_MAX).and_then(|log| u8::try_from(log).ok());
         let log_n = log_n.ok_or_else(|| KeyError::NoKey(format!("N = {}, r = {} cannot be", self.n, self.r)))?;
         let params = Params::new(log_n, self.r, self.p).map_err(|error| KeyError::NoKey(error.to_string()))?;

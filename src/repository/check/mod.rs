@@ -168,8 +168,10 @@ impl Depth {
             // By the first byte, as restic cuts a repository in parts.
             Depth::Part { part, of } => u32::from(pack.0[0]) % of.max(1) == part.saturating_sub(1),
             Depth::Percent { percent, seed } => {
-                let mixed = (number ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-                mixed % 100 < u64::from(percent)
+                // SplitMix64: which packs it are differs with each seed, how many does not.
+                let mixed = (number ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                (mixed ^ mixed >> 27) % 100 < u64::from(percent)
             }
         }
     }
