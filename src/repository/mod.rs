@@ -1,5 +1,6 @@
 //! The restic repository: stores, locks, and the work on them.
 
+mod address;
 mod backup;
 mod blob;
 mod cancel;
@@ -38,6 +39,7 @@ mod writer;
 
 pub use backup::{Backup, BackupError, Counts, INCOMPLETE, Labels, Stored};
 pub use blob::{BlobId, BlobKind};
+pub use address::{Address, AddressError, Login};
 pub use cancel::Cancel;
 pub use check::{Checked, Depth, Finding, check};
 pub use config::{Config, Version};
@@ -60,6 +62,9 @@ pub use sealed::{Seal, SealError};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use snapshots::{Filter, SelectError, Snapshots};
 pub use stats::{RestoreSize, Stats, restore_size, stats};
-pub use store::{Fault, FileId, FileKind, FileName, Folder, Memory, Store, StoreError};
 pub use tree::PathError;
 pub use writer::{Added, WriteError};
+pub use store::{
+    Access, ConnectError, Fault, FileId, FileKind, FileName, Folder, HttpError, Limited, Lookup, Memory, Patience,
+    Retried, Store, StoreError, Trust, connect,
+};

@@ -95,6 +95,8 @@ struct Upstream {
     /// `HOST:PORT`.
     authority: String,
     tls: Option<Arc<ClientConfig>>,
+    /// It is told the proxy's name as its own: a signature may be over it.
+    keeps_host: bool,
 }
 
 impl Proxy {
@@ -102,7 +104,13 @@ impl Proxy {
     /// `url` does not matter: see [`Proxy::url_of`].
     pub(crate) fn in_front_of(url: &str) -> Self {
         let authority = url.strip_prefix("http://").expect("a plain HTTP server").split('/').next().unwrap_or_default();
-        Self::start(Upstream { authority: authority.to_owned(), tls: None })
+        Self::start(Upstream { authority: authority.to_owned(), tls: None, keeps_host: false })
+    }
+
+    /// The same for a server that checks signatures of whole requests.
+    pub(crate) fn in_front_of_signed(url: &str) -> Self {
+        let authority = url.strip_prefix("http://").expect("a plain HTTP server").split('/').next().unwrap_or_default();
+        Self::start(Upstream { authority: authority.to_owned(), tls: None, keeps_host: true })
     }
 
     /// In front of the API server that `kubeconfig` names, and the kubeconfig file (`NAME.proxied`
@@ -113,7 +121,7 @@ impl Proxy {
         let authority = access.server.strip_prefix("https://").expect("an API server has TLS").trim_end_matches('/');
         let identity = access.certificate.as_ref().map(|(certificate, key)| (&certificate[..], &key[..]));
         let tls = client_config(access.authority.as_deref().expect("a certificate authority"), identity);
-        let proxy = Self::start(Upstream { authority: authority.to_owned(), tls: Some(tls) });
+        let proxy = Self::start(Upstream { authority: authority.to_owned(), tls: Some(tls), keeps_host: false });
         let server = format!("http://{}", proxy.http.address());
         // One file for each proxy: several may stand before the same cluster.
         let file = kubeconfig.with_extension(format!("{}.proxied", proxy.http.address().port()));
@@ -327,7 +335,9 @@ impl Upstream {
         for hop_by_hop in [CONNECTION, TRANSFER_ENCODING] {
             request.headers_mut().remove(hop_by_hop);
         }
-        request.headers_mut().insert(HOST, HeaderValue::from_str(&self.authority)?);
+        if !self.keeps_host {
+            request.headers_mut().insert(HOST, HeaderValue::from_str(&self.authority)?);
+        }
         Ok(sender.send_request(request).await?)
     }
 }

@@ -2,11 +2,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start programs, write files and know the environment")]
 
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod backups;
 mod locks;
 mod making;
 mod restic;
 mod restores;
 mod retention;
+mod servers;
 mod stores;
 mod trees;

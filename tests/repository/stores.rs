@@ -3,41 +3,129 @@
 use bytes::Bytes;
 use holdfast::repository::{Fault, FileId, FileKind, FileName, Folder, Memory, Store, StoreError};
 
-fn stores() -> Vec<(Box<dyn Store>, Option<tempfile::TempDir>)> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = Folder::new(folder.path().join("deep/repository"));
-    vec![(Box::new(store), Some(folder)), (Box::new(Memory::default()), None)]
-}
+use crate::servers::{Repository, Server};
 
 fn fault<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Fault {
     result.expect_err("it fails").fault
 }
 
-#[test]
-fn files_are_there_as_they_were_written_and_never_overwritten() {
-    for (store, _folder) in stores() {
-        let names = FileKind::ALL.map(|kind| FileName::Of(kind, FileId([7; 32]))).into_iter().chain([FileName::Config]);
-        for name in names {
-            assert_eq!(fault(store.size(name)), Fault::Missing, "{name} of {store:?}");
-            assert_eq!(fault(store.read(name)), Fault::Missing);
-            assert_eq!(fault(store.read_part(name, 0, 1)), Fault::Missing);
-            store.remove(name).expect("what is gone may be removed");
-            store.create(name, &[Bytes::from("ab"), Bytes::new(), Bytes::from("cde")]).expect("created");
-            assert_eq!(fault(store.create(name, &[Bytes::from("other")])), Fault::Exists);
-            assert_eq!(store.read(name).expect("read"), "abcde");
-            assert_eq!(store.size(name), Ok(5));
-            assert_eq!(store.read_part(name, 1, 3).expect("read"), "bcd");
-            assert_eq!(store.read_part(name, 5, 0).expect("read"), "");
-            for (offset, length, got) in [(3, 3, 2), (6, 1, 0), (0, 6, 5)] {
-                assert_eq!(fault(store.read_part(name, offset, length)), Fault::Short { wanted: length, got });
-            }
-        }
-        for kind in FileKind::ALL {
-            assert_eq!(store.list(kind), Ok(vec![(FileId([7; 32]), 5)]));
-            store.remove(FileName::Of(kind, FileId([7; 32]))).expect("removed");
-            assert_eq!(store.list(kind), Ok(vec![]));
+/// More than a page of a list holds.
+const MANY: u16 = 1_100;
+const SOME: u16 = 100;
+
+/// All of it, on an empty store.
+fn keeps_its_promises(store: &dyn Store, files: u16) {
+    files_are_there_as_they_were_written_and_never_overwritten(store);
+    many_threads_may_ask(store, files);
+}
+
+fn files_are_there_as_they_were_written_and_never_overwritten(store: &dyn Store) {
+    let names = FileKind::ALL.map(|kind| FileName::Of(kind, FileId([7; 32]))).into_iter().chain([FileName::Config]);
+    for kind in FileKind::ALL {
+        assert_eq!(store.list(kind), Ok(vec![]), "nothing is there yet");
+    }
+    for name in names {
+        assert_eq!(fault(store.size(name)), Fault::Missing, "{name} of {store:?}");
+        assert_eq!(fault(store.read(name)), Fault::Missing);
+        assert_eq!(fault(store.read_part(name, 0, 1)), Fault::Missing);
+        store.remove(name).expect("what is gone may be removed");
+        store.create(name, &[Bytes::from("ab"), Bytes::new(), Bytes::from("cde")]).expect("created");
+        assert_eq!(fault(store.create(name, &[Bytes::from("other")])), Fault::Exists);
+        assert_eq!(store.read(name).expect("read"), "abcde");
+        assert_eq!(store.size(name), Ok(5));
+        assert_eq!(store.read_part(name, 1, 3).expect("read"), "bcd");
+        assert_eq!(store.read_part(name, 5, 0).expect("read"), "");
+        for (offset, length, got) in [(3, 3, 2), (6, 1, 0), (0, 6, 5)] {
+            assert_eq!(fault(store.read_part(name, offset, length)), Fault::Short { wanted: length, got });
         }
     }
+    for kind in FileKind::ALL {
+        assert_eq!(store.list(kind), Ok(vec![(FileId([7; 32]), 5)]));
+        store.remove(FileName::Of(kind, FileId([7; 32]))).expect("removed");
+        assert_eq!(store.list(kind), Ok(vec![]));
+    }
+    store.remove(FileName::Config).expect("removed");
+}
+
+/// Written and read by more threads than there are connections.
+fn many_threads_may_ask(store: &dyn Store, files: u16) {
+    const THREADS: u16 = 16;
+    let id = |number: u16| {
+        let mut id = [3; 32];
+        id[..2].copy_from_slice(&number.to_le_bytes());
+        FileId(id)
+    };
+    let content = |number: u16| Bytes::from(vec![7; usize::from(number) + 1]);
+    let each = |work: &(dyn Fn(u16) + Sync)| {
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                scope.spawn(move || (0..files).filter(|number| number % THREADS == thread).for_each(work));
+            }
+        });
+    };
+    let name = |number| FileName::Of(FileKind::Data, id(number));
+    each(&|number| store.create(name(number), &[content(number)]).expect("created"));
+    let mut listed = store.list(FileKind::Data).expect("listed");
+    listed.sort_unstable();
+    let mut written: Vec<_> = (0..files).map(|number| (id(number), u64::from(number) + 1)).collect();
+    written.sort_unstable();
+    assert_eq!(listed, written);
+    each(&|number| {
+        if number % 10 == 0 {
+            assert_eq!(store.read(name(number)).expect("read"), content(number));
+        }
+        store.remove(name(number)).expect("removed");
+    });
+    assert_eq!(store.list(FileKind::Data), Ok(vec![]));
+}
+
+#[test]
+fn memory_keeps_its_promises() {
+    keeps_its_promises(&Memory::default(), MANY);
+}
+
+#[test]
+fn a_folder_keeps_its_promises() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    keeps_its_promises(&Folder::new(folder.path().join("deep/repository")), MANY);
+}
+
+#[test]
+fn s3_on_seaweedfs_keeps_its_promises() {
+    let Some(server) = Server::start("seaweedfs") else { return };
+    behind_a_server(&server, MANY);
+}
+
+#[test]
+fn gcs_on_fake_gcs_keeps_its_promises() {
+    let Some(server) = Server::start("fake-gcs") else { return };
+    behind_a_server(&server, MANY);
+}
+
+#[test]
+fn azure_on_azurite_keeps_its_promises() {
+    let Some(server) = Server::start("azurite") else { return };
+    behind_a_server(&server, SOME);
+}
+
+#[test]
+fn rest_on_rclone_keeps_its_promises() {
+    let Some(server) = Server::start("rclone") else { return };
+    keeps_its_promises(&*server.repository("some").store(), MANY);
+}
+
+fn behind_a_server(server: &Server, files: u16) {
+    // A bucket that is not there is no empty repository.
+    let nowhere: Repository = server.repository("nowhere");
+    for fault in [
+        fault(nowhere.store().size(FileName::Config)),
+        fault(nowhere.store().list(FileKind::Snapshot)),
+        fault(nowhere.store().create(FileName::Config, &[Bytes::from("x")])),
+    ] {
+        assert!(matches!(fault, Fault::Broken(_)), "{fault:?}");
+    }
+    server.make("bucket");
+    keeps_its_promises(&*server.repository("bucket").store(), files);
 }
 
 #[test]

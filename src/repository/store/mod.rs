@@ -1,8 +1,23 @@
 //! The files of a repository as restic lays them out. Every backend offers the same few operations, and says of each failure
 //! whether trying again can help.
 
+mod access;
+mod answer;
+mod buckets;
+mod connect;
+mod driver;
 mod folder;
+mod http;
+mod keys;
+mod limited;
 mod memory;
+mod object;
+mod pace;
+mod rest;
+mod retried;
+mod s3;
+mod swift;
+mod transport;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +27,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+pub use connect::{Access, ConnectError, connect};
 pub use folder::Folder;
+pub use http::{HttpError, Patience, Trust};
+pub use limited::Limited;
 pub use memory::Memory;
+pub use retried::Retried;
+pub use s3::Lookup;
 
 /// Kinds of files that there are many of; each has a folder of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,196 @@
+//! Real servers of the protocols that repositories lie behind, each started by its script in `tests/lab/servers`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac as _};
+use holdfast::repository::{Access, Address, Store, connect};
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::Sha256;
+
+use crate::harness::skipped;
+
+/// Exit status of a script when a program is missing.
+const MISSING_PROGRAM: i32 = 3;
+/// Of Azurite, as Microsoft documents it.
+const AZURITE_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// A server of its own; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    name: &'static str,
+    pid: Pid,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Installed at the first call; none (and one loud line) where it cannot be.
+    pub(crate) fn start(name: &'static str) -> Option<Self> {
+        Self::start_with(name, &[])
+    }
+
+    pub(crate) fn start_with(name: &'static str, variables: &[(&str, &str)]) -> Option<Self> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/lab/servers/{name}.sh"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
+        let mut command = Command::new(script);
+        command.args(["start", &port.to_string()]).arg(folder.path()).envs(variables.iter().copied());
+        let output = command.output().expect("bash runs scripts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() == Some(MISSING_PROGRAM) {
+            skipped(name, said.trim_end());
+            return None;
+        }
+        assert!(output.status.success(), "{name}: {}: {said}", output.status);
+        let pid = String::from_utf8(output.stdout).expect("a number").trim().parse().expect("a number");
+        Some(Self { name, pid: Pid::from_raw(pid).expect("not 0"), port, folder })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What the server stores, for those that store files as they are.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Ends it without any warning.
+    pub(crate) fn kill(&self) {
+        let _ = kill_process(self.pid, Signal::KILL);
+    }
+
+    /// A bucket or container.
+    pub(crate) fn make(&self, bucket: &str) {
+        let url = self.url();
+        match self.name {
+            "seaweedfs" | "versitygw" | "minio" => curl(&[
+                "--aws-sigv4",
+                "aws:amz:us-east-1:s3",
+                "--user",
+                "holdfast:holdfast-secret",
+                "--request",
+                "PUT",
+                &format!("{url}/{bucket}"),
+            ]),
+            "fake-gcs" => curl(&[
+                "--header",
+                "Content-Type: application/json",
+                "--data",
+                &format!(r#"{{"name":"{bucket}"}}"#),
+                &format!("{url}/storage/v1/b?project=test"),
+            ]),
+            "azurite" => {
+                let (date, login) = azure_login(bucket);
+                let resource = format!("{url}/devstoreaccount1/{bucket}?restype=container");
+                curl(&[
+                    "--request",
+                    "PUT",
+                    "--header",
+                    &format!("x-ms-date: {date}"),
+                    "--header",
+                    "x-ms-version: 2021-08-06",
+                    "--header",
+                    &format!("Authorization: SharedKey devstoreaccount1:{login}"),
+                    "--header",
+                    "Content-Length: 0",
+                    &resource,
+                ]);
+            }
+            other => panic!("{other} has no buckets"),
+        }
+    }
+
+    /// Of a repository in a bucket, and what gives access to it.
+    pub(crate) fn repository(&self, bucket: &str) -> Repository {
+        let url = self.url();
+        let (address, variables) = match self.name {
+            "seaweedfs" | "versitygw" | "minio" => (
+                format!("s3:{url}/{bucket}/some/prefix"),
+                vec![("AWS_ACCESS_KEY_ID", "holdfast"), ("AWS_SECRET_ACCESS_KEY", "holdfast-secret")],
+            ),
+            "rclone" => (format!("rest:{url}/{bucket}/"), vec![]),
+            "fake-gcs" => (format!("gs:{bucket}:/some/prefix"), vec![("STORAGE_EMULATOR_HOST", url.as_str())]),
+            "azurite" => (
+                format!("azure:{bucket}:/some/prefix"),
+                vec![("AZURE_ACCOUNT_NAME", "devstoreaccount1"), ("AZURE_ACCOUNT_KEY", AZURITE_KEY)],
+            ),
+            other => panic!("{other} has no repositories"),
+        };
+        let mut repository = Repository::new(&address, &variables);
+        if self.name == "azurite" {
+            repository = repository.with("AZURE_STORAGE_ENDPOINT", &format!("{url}/devstoreaccount1"));
+        }
+        repository
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An address with variables.
+#[derive(Clone, Debug)]
+pub(crate) struct Repository {
+    pub(crate) address: String,
+    pub(crate) variables: BTreeMap<String, String>,
+}
+
+impl Repository {
+    pub(crate) fn new(address: &str, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { address: address.to_owned(), variables }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Through something that stands in front of the server.
+    pub(crate) fn at(mut self, from: &str, to: &str) -> Self {
+        self.address = self.address.replace(from, to);
+        self.variables.values_mut().for_each(|value| *value = value.replace(from, to));
+        self
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        self.store_with(|_| {})
+    }
+
+    pub(crate) fn store_with(&self, change: impl FnOnce(&mut Access)) -> Arc<dyn Store> {
+        let address: Address = self.address.parse().expect("an address");
+        let variable = |name: &str| self.variables.get(name).cloned();
+        let mut access = Access::new(&variable);
+        change(&mut access);
+        connect(&address, &access).expect("it needs no more")
+    }
+}
+
+fn curl(arguments: &[&str]) {
+    let common = ["--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "30"];
+    let output = Command::new("curl").args(common).args(arguments).output().expect("curl is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "curl {arguments:?}: {said}");
+}
+
+/// The date, and the signature of a request for a container, as Azure documents it.
+fn azure_login(container: &str) -> (String, String) {
+    let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    // In the path of the resource the account stands twice here: Azurite has it in its own path, too.
+    let text = format!(
+        "PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:{date}\nx-ms-version:2021-08-06\n/devstoreaccount1/devstoreaccount1/{container}\nrestype:container"
+    );
+    let key = STANDARD.decode(AZURITE_KEY).expect("base64");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key of any length");
+    mac.update(text.as_bytes());
+    (date, STANDARD.encode(mac.finalize().into_bytes()))
+}
