@@ -197,16 +197,13 @@ fn rest_server(rest: &str) -> Result<Address, AddressError> {
 fn clean(prefix: &str, example: &'static str) -> Result<String, AddressError> {
     let mut segments = Vec::new();
     for segment in prefix.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." if segments.pop().is_none() => {
-                // From the root there is nothing above; anything else would leave the bucket.
-                if !prefix.starts_with('/') {
-                    return Err(bad(format!("the path `{prefix}` leads out of the bucket"), example));
-                }
+        if segment == ".." {
+            // From the root there is nothing above; anything else would leave the bucket.
+            if segments.pop().is_none() && !prefix.starts_with('/') {
+                return Err(bad(format!("the path `{prefix}` leads out of the bucket"), example));
             }
-            ".." => {}
-            name => segments.push(name),
+        } else if !matches!(segment, "" | ".") {
+            segments.push(segment);
         }
     }
     Ok(segments.join("/"))

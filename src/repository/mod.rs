@@ -65,6 +65,6 @@ pub use stats::{RestoreSize, Stats, restore_size, stats};
 pub use tree::PathError;
 pub use writer::{Added, WriteError};
 pub use store::{
-    Access, ConnectError, Fault, FileId, FileKind, FileName, Folder, HttpError, Limited, Lookup, Memory, Patience,
-    Retried, Store, StoreError, Trust, connect,
+    Access, Cached, ConnectError, Fault, FileId, FileKind, FileName, Folder, HttpError, Limited, Lookup, Memory,
+    Patience, Retried, Store, StoreError, Trust, connect,
 };

@@ -46,7 +46,11 @@ impl Reader {
     pub fn blob(&self, kind: BlobKind, id: BlobId) -> Result<Vec<u8>, BlobError> {
         let mut failed = None;
         for at in self.index.find(kind, id) {
-            let read = self.store.read_part(data(at), at.offset.into(), at.length.into());
+            let (file, offset, length) = (data(at), at.offset.into(), at.length.into());
+            let read = match kind {
+                BlobKind::Data => self.store.read_part(file, offset, length),
+                BlobKind::Tree => self.store.read_part_again(file, offset, length),
+            };
             match read.map_err(|error| BlobError::Store { id, error }).and_then(|sealed| self.open(id, at, &sealed)) {
                 Ok(blob) => return Ok(blob),
                 Err(error) => failed = failed.or(Some(error)),

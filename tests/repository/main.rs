@@ -6,6 +6,7 @@
 mod harness;
 
 mod backups;
+mod faults;
 mod locks;
 mod making;
 mod restic;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -26,22 +26,26 @@ pub(crate) struct Server {
     name: &'static str,
     pid: Pid,
     port: u16,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl Server {
     /// Installed at the first call; none (and one loud line) where it cannot be.
     pub(crate) fn start(name: &'static str) -> Option<Self> {
-        Self::start_with(name, &[])
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
+        Self::run(name, port, folder)
     }
 
-    pub(crate) fn start_with(name: &'static str, variables: &[(&str, &str)]) -> Option<Self> {
+    /// After [`Server::kill`], with what it has kept and on the same port.
+    pub(crate) fn start_again(&self) -> Self {
+        Self::run(self.name, self.port, Arc::clone(&self.folder)).expect("it is installed")
+    }
+
+    fn run(name: &'static str, port: u16, folder: Arc<tempfile::TempDir>) -> Option<Self> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/lab/servers/{name}.sh"));
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
         let mut command = Command::new(script);
-        command.args(["start", &port.to_string()]).arg(folder.path()).envs(variables.iter().copied());
-        let output = command.output().expect("bash runs scripts");
+        let output = command.args(["start", &port.to_string()]).arg(folder.path()).output().expect("bash runs scripts");
         let said = String::from_utf8_lossy(&output.stderr);
         if output.status.code() == Some(MISSING_PROGRAM) {
             skipped(name, said.trim_end());
@@ -56,11 +60,6 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What the server stores, for those that store files as they are.
-    pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
     /// Ends it without any warning.
     pub(crate) fn kill(&self) {
         let _ = kill_process(self.pid, Signal::KILL);
@@ -70,7 +69,7 @@ impl Server {
     pub(crate) fn make(&self, bucket: &str) {
         let url = self.url();
         match self.name {
-            "seaweedfs" | "versitygw" | "minio" => curl(&[
+            "seaweedfs" | "versitygw" | "minio" => drop(curl(&[
                 "--aws-sigv4",
                 "aws:amz:us-east-1:s3",
                 "--user",
@@ -78,14 +77,14 @@ impl Server {
                 "--request",
                 "PUT",
                 &format!("{url}/{bucket}"),
-            ]),
-            "fake-gcs" => curl(&[
+            ])),
+            "fake-gcs" => drop(curl(&[
                 "--header",
                 "Content-Type: application/json",
                 "--data",
                 &format!(r#"{{"name":"{bucket}"}}"#),
                 &format!("{url}/storage/v1/b?project=test"),
-            ]),
+            ])),
             "azurite" => {
                 let (date, login) = azure_login(bucket);
                 let resource = format!("{url}/devstoreaccount1/{bucket}?restype=container");
@@ -102,6 +101,14 @@ impl Server {
                     "Content-Length: 0",
                     &resource,
                 ]);
+            }
+            "swift" => {
+                let login = ["--header", "X-Auth-User: holdfast:backup", "--header", "X-Auth-Key: holdfast-secret"];
+                let headers = curl(&[&login[..], &["--dump-header", "-", &format!("{url}/auth/v1.0")]].concat());
+                let token = headers.lines().find_map(|line| line.strip_prefix("X-Auth-Token: ")).expect("a token");
+                let token = format!("X-Auth-Token: {}", token.trim());
+                let container = format!("{url}/v1/AUTH_holdfast/{bucket}");
+                curl(&["--header", &token, "--request", "PUT", &container]);
             }
             other => panic!("{other} has no buckets"),
         }
@@ -121,6 +128,11 @@ impl Server {
                 format!("azure:{bucket}:/some/prefix"),
                 vec![("AZURE_ACCOUNT_NAME", "devstoreaccount1"), ("AZURE_ACCOUNT_KEY", AZURITE_KEY)],
             ),
+            "swift" => {
+                let repository =
+                    Repository::new(&format!("swift:{bucket}:/some/prefix"), &[("ST_USER", "holdfast:backup")]);
+                return repository.with("ST_AUTH", &format!("{url}/auth/v1.0")).with("ST_KEY", "holdfast-secret");
+            }
             other => panic!("{other} has no repositories"),
         };
         let mut repository = Repository::new(&address, &variables);
@@ -175,11 +187,13 @@ impl Repository {
     }
 }
 
-fn curl(arguments: &[&str]) {
+/// What it printed.
+fn curl(arguments: &[&str]) -> String {
     let common = ["--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "30"];
     let output = Command::new("curl").args(common).args(arguments).output().expect("curl is installed");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "curl {arguments:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The date, and the signature of a request for a container, as Azure documents it.

@@ -109,6 +109,12 @@ fn azure_on_azurite_keeps_its_promises() {
 }
 
 #[test]
+fn swift_keeps_its_promises() {
+    let Some(server) = Server::start("swift") else { return };
+    behind_a_server(&server, SOME);
+}
+
+#[test]
 fn rest_on_rclone_keeps_its_promises() {
     let Some(server) = Server::start("rclone") else { return };
     keeps_its_promises(&*server.repository("some").store(), MANY);

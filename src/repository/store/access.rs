@@ -30,7 +30,7 @@ pub(super) fn entry(address: &Address, variable: Variable, lookup: Lookup) -> Re
         Address::Local(_) => Ok(Entry::Folder),
         Address::S3 { endpoint, bucket, prefix } => Ok(Entry::S3(Bucket {
             endpoint: endpoint.clone(),
-            bucket: bucket.clone(),
+            name: bucket.clone(),
             prefix: prefix.clone(),
             lookup,
             region: variable("AWS_DEFAULT_REGION").or_else(|| variable("AWS_REGION")),
@@ -50,7 +50,7 @@ pub(super) fn entry(address: &Address, variable: Variable, lookup: Lookup) -> Re
         }
         Address::Swift { container, prefix } => {
             let login = swift(variable)?;
-            Ok(Entry::Swift(Container { container: container.clone(), prefix: prefix.clone(), login }))
+            Ok(Entry::Swift(Container { name: container.clone(), prefix: prefix.clone(), login }))
         }
         Address::Rest { url, login } => {
             let login = login.clone().or_else(|| rest(variable));

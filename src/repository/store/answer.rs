@@ -63,6 +63,8 @@ impl Answer {
             // 499 and 520 to 530 are what proxies say of the server behind them.
             408 | 423 | 425 | 429 | 499 | 500 | 502 | 503 | 504 | 509 | 520..=530 => Fault::Unavailable(reason),
             401 | 403 => Fault::Denied(reason),
+            // The only condition that we make.
+            412 => Fault::Exists,
             _ => Fault::Broken(reason),
         };
         Self { status, fault }
@@ -105,6 +107,7 @@ impl From<Cut> for Fault {
     fn from(cut: Cut) -> Self {
         match cut {
             Cut::Short { wanted: Some(wanted), got, reason: _ } if got < wanted => Fault::Short { wanted, got },
+            Cut::Untrusted(_) => Fault::Broken(cut.to_string()),
             Cut::Short { .. } | Cut::Unreached(_) | Cut::Stalled(_) => Fault::Unavailable(cut.to_string()),
         }
     }

@@ -52,7 +52,7 @@ impl Google {
             GoogleLogin::Nobody => builder.skip_signature(),
         };
         let operator = Operator::new(builder).map_err(|error| fault(&error))?;
-        Ok(Transport::new(http, Service::Whole).under(operator))
+        Ok(Transport::new(http, Service::Google).under(operator))
     }
 }
 

@@ -1,5 +1,6 @@
 //! From an address and what gives access to it, the store: with retries, limits and an end on demand.
 
+use std::future::ready;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::access::{self, Entry};
 use super::driver::Driver;
 use super::http::{Http, HttpError, Patience, Trust};
 use super::limited::Limited;
-use super::object::{Object, Open};
+use super::object::{Condition, Object, Open};
 use super::pace::Pace;
 use super::rest::Rest;
 use super::retried::Retried;
@@ -90,14 +91,20 @@ fn remote_store(address: &Address, access: &Access) -> Result<Arc<dyn Store>, Co
     let pace = |limit: Option<NonZeroU64>| limit.map(|limit| Arc::new(Pace::new(limit)));
     let http = Http::new(&trust, pace(access.upload), pace(access.download), access.patience)?;
     let driver = Driver::new(access.cancel.clone()).map_err(|error| ConnectError::Threads(error.to_string()))?;
-    let open: Open = match entry {
+    let (open, condition): (Open, Condition) = match entry {
         Entry::Folder => return Ok(Arc::new(Folder::new(location.into()))),
         Entry::Rest { url, login } => return Ok(Arc::new(Rest::new(location, url, login.as_ref(), http, driver))),
-        Entry::S3(bucket) => Box::new(move || Box::pin(bucket.clone().open(http.clone()))),
-        Entry::Google(bucket) => Box::new(move || Box::pin(std::future::ready(bucket.clone().open(http.clone())))),
-        Entry::Azure(bucket) => Box::new(move || Box::pin(std::future::ready(bucket.clone().open(http.clone())))),
-        Entry::Backblaze(bucket) => Box::new(move || Box::pin(bucket.clone().open(http.clone()))),
-        Entry::Swift(container) => Box::new(move || Box::pin(container.clone().open(http.clone()))),
+        Entry::S3(bucket) => (Box::new(move || Box::pin(bucket.clone().open(http.clone()))), Condition::Asked),
+        Entry::Google(bucket) => {
+            (Box::new(move || Box::pin(ready(bucket.clone().open(http.clone())))), Condition::Always)
+        }
+        Entry::Azure(bucket) => {
+            (Box::new(move || Box::pin(ready(bucket.clone().open(http.clone())))), Condition::Asked)
+        }
+        Entry::Backblaze(bucket) => (Box::new(move || Box::pin(bucket.clone().open(http.clone()))), Condition::Nobody),
+        Entry::Swift(container) => {
+            (Box::new(move || Box::pin(container.clone().open(http.clone()))), Condition::Always)
+        }
     };
-    Ok(Arc::new(Object::new(location, driver, open)))
+    Ok(Arc::new(Object::new(location, driver, open, condition)))
 }

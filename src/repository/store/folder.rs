@@ -1,5 +1,7 @@
 //! A repository in a folder of this machine, laid out as restic does it.
 
+#![expect(clippy::disallowed_methods, reason = "a repository is files in a folder")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
@@ -7,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::{Fault, FileId, FileKind, FileName, Store, StoreError};
 
@@ -26,7 +30,7 @@ impl Folder {
         Self { root, unfinished: AtomicU64::new(0) }
     }
 
-    fn error(&self, file: impl ToString, error: &io::Error) -> StoreError {
+    fn error(&self, file: &impl ToString, error: &io::Error) -> StoreError {
         let fault = match error.kind() {
             ErrorKind::NotFound => Fault::Missing,
             ErrorKind::AlreadyExists => Fault::Exists,
@@ -68,14 +72,16 @@ impl Folder {
 
     fn write(&self, path: &Path, content: &[Bytes]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
-        fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+        make_for_good(folder)?;
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let unfinished = folder.join(format!("{name}-tmp-{}-{number}", std::process::id()));
-        let written = Self::write_whole(&unfinished, content).and_then(|()| fs::hard_link(&unfinished, path));
+        let written = Self::write_whole(&unfinished, content).and_then(|()| give_name(&unfinished, path));
         // Whether it stands under its name now or failed: this name is of no more use.
-        let removed = fs::remove_file(&unfinished);
-        written.and(removed)?;
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => written.and(Err(error))?,
+            Ok(()) | Err(_) => written?,
+        }
         File::open(folder)?.sync_all()
     }
 
@@ -84,6 +90,53 @@ impl Folder {
         content.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()
     }
+}
+
+/// A power failure takes a folder away that its parent does not know for good, with all files in it.
+fn make_for_good(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let Some(parent) = folder.parent() else { return Err(error) };
+            make_for_good(parent)?;
+            return make_for_good(folder);
+        }
+        Err(error) => return Err(error),
+    }
+    match folder.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Gives a file its name, if no other has it.
+fn give_name(unfinished: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(unfinished, path) {
+        // Some file systems have no hard links: those of Windows, most in user space, some on a network.
+        Err(error) if is_unsupported(&error) => rename(unfinished, path),
+        done => done,
+    }
+}
+
+fn rename(unfinished: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, unfinished, CWD, path, RenameFlags::NOREPLACE).map_err(io::Error::from) {
+        // Not even that: whoever writes the same name between this look and the rename is overwritten, which matters for
+        // the configuration alone, as all other names are sums of their content.
+        Err(error) if is_unsupported(&error) => match fs::symlink_metadata(path) {
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::rename(unfinished, path),
+            Err(error) => Err(error),
+        },
+        done => done,
+    }
+}
+
+/// `EPERM` is what Linux says of hard links on file systems without.
+fn is_unsupported(error: &io::Error) -> bool {
+    let known = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::MLINK];
+    known.iter().any(|known| error.raw_os_error() == Some(known.raw_os_error()))
 }
 
 impl Store for Folder {
@@ -100,16 +153,16 @@ impl Store for Folder {
             }
             FileKind::Key | FileKind::Lock | FileKind::Snapshot | FileKind::Index => Self::files(&folder, &mut files),
         };
-        listed.map_err(|error| self.error(kind.folder(), &error))?;
+        listed.map_err(|error| self.error(&kind.folder(), &error))?;
         Ok(files)
     }
 
     fn size(&self, file: FileName) -> Result<u64, StoreError> {
-        fs::metadata(self.path(file)).map(|metadata| metadata.len()).map_err(|error| self.error(file, &error))
+        fs::metadata(self.path(file)).map(|metadata| metadata.len()).map_err(|error| self.error(&file, &error))
     }
 
     fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-        fs::read(self.path(file)).map(Bytes::from).map_err(|error| self.error(file, &error))
+        fs::read(self.path(file)).map(Bytes::from).map_err(|error| self.error(&file, &error))
     }
 
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
@@ -119,25 +172,43 @@ impl Store for Folder {
             fault: Fault::Short { wanted: length, got },
         };
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| short(0))?];
-        let opened = File::open(self.path(file)).map_err(|error| self.error(file, &error))?;
+        let opened = File::open(self.path(file)).map_err(|error| self.error(&file, &error))?;
         match opened.read_exact_at(&mut bytes, offset) {
             Ok(()) => Ok(bytes.into()),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 let size = opened.metadata().map_or(0, |metadata| metadata.len());
                 Err(short(size.saturating_sub(offset)))
             }
-            Err(error) => Err(self.error(file, &error)),
+            Err(error) => Err(self.error(&file, &error)),
         }
     }
 
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
-        self.write(&self.path(file), content).map_err(|error| self.error(file, &error))
+        self.write(&self.path(file), content).map_err(|error| self.error(&file, &error))
     }
 
     fn remove(&self, file: FileName) -> Result<(), StoreError> {
         match fs::remove_file(self.path(file)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.error(file, &error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.error(&file, &error)),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_hard_links_nothing_is_overwritten_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, path] = ["new", "path"].map(|name| folder.path().join(name));
+        fs::write(&new, "one").unwrap();
+        rename(&new, &path).unwrap();
+        fs::write(&new, "two").unwrap();
+        assert_eq!(rename(&new, &path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert!(is_unsupported(&io::Error::from_raw_os_error(Errno::PERM.raw_os_error())));
+        assert!(!is_unsupported(&ErrorKind::AlreadyExists.into()));
     }
 }

@@ -36,7 +36,7 @@ pub struct Patience {
 impl Default for Patience {
     /// A server under load may think for a minute before it answers; who is silent for two is gone.
     fn default() -> Self {
-        Self { connect: Duration::from_secs(30), stalled: Duration::from_secs(120) }
+        Self { connect: Duration::from_secs(30), stalled: Duration::from_mins(2) }
     }
 }
 
@@ -45,6 +45,8 @@ impl Default for Patience {
 pub(super) enum Cut {
     #[error("{0}")]
     Unreached(String),
+    #[error("{0}: name the authority that signed it (CA_CERT_DATA, or a bundle of certificates)")]
+    Untrusted(String),
     #[error("nothing came or went for {} s", .0.as_secs_f32())]
     Stalled(Duration),
     #[error("the connection was cut after {got} bytes of {}: {reason}", wanted.map_or("unknown".to_owned(), |wanted| wanted.to_string()))]
@@ -124,7 +126,7 @@ impl Http {
         let mut seen = progress.load(Ordering::Relaxed);
         let response = loop {
             match timeout(self.patience.stalled, &mut sending).await {
-                Ok(response) => break response.map_err(|error| Cut::Unreached(innermost(&error)))?,
+                Ok(response) => break response.map_err(|error| unreached(innermost(&error)))?,
                 Err(_) if progress.load(Ordering::Relaxed) != seen => seen = progress.load(Ordering::Relaxed),
                 Err(_) => return Err(Cut::Stalled(self.patience.stalled)),
             }
@@ -185,6 +187,11 @@ pub(super) async fn collect(mut pieces: Pieces, limit: usize) -> Result<Vec<u8>,
         all.extend_from_slice(piece.get(..room).unwrap_or_default());
     }
     Ok(all)
+}
+
+/// A certificate does not become a better one by asking again; of it only the words tell.
+fn unreached(reason: String) -> Cut {
+    if reason.contains("invalid peer certificate") { Cut::Untrusted(reason) } else { Cut::Unreached(reason) }
 }
 
 /// The words of an error that say why: those around them name URLs, which may hold signatures.

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use super::Fault;
 use super::http::{Http, collect};
 
-/// Answers with keys are small, and so are tokens of ServiceAccounts.
+/// Answers with keys are small, and so are tokens of accounts in a cluster.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 const STS: &str = "https://sts.";
 
@@ -27,7 +27,7 @@ pub(super) enum Keys {
         secret: String,
         token: Option<String>,
     },
-    /// A role that the token of a ServiceAccount stands for.
+    /// A role that the token of an account in a cluster stands for.
     Role {
         arn: String,
         token_file: PathBuf,

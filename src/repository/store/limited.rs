@@ -36,7 +36,7 @@ impl Limited {
         Self { inner, most, cancel, busy: Mutex::new(0), freed: Condvar::new() }
     }
 
-    fn turn(&self, file: impl ToString) -> Result<Turn<'_>, StoreError> {
+    fn turn(&self, file: &impl ToString) -> Result<Turn<'_>, StoreError> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         while !self.cancel.is_cancelled() {
             if *busy < self.most.get() {
@@ -55,32 +55,32 @@ impl Store for Limited {
     }
 
     fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError> {
-        let _turn = self.turn(kind.folder())?;
+        let _turn = self.turn(&kind.folder())?;
         self.inner.list(kind)
     }
 
     fn size(&self, file: FileName) -> Result<u64, StoreError> {
-        let _turn = self.turn(file)?;
+        let _turn = self.turn(&file)?;
         self.inner.size(file)
     }
 
     fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-        let _turn = self.turn(file)?;
+        let _turn = self.turn(&file)?;
         self.inner.read(file)
     }
 
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
-        let _turn = self.turn(file)?;
+        let _turn = self.turn(&file)?;
         self.inner.read_part(file, offset, length)
     }
 
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
-        let _turn = self.turn(file)?;
+        let _turn = self.turn(&file)?;
         self.inner.create(file, content)
     }
 
     fn remove(&self, file: FileName) -> Result<(), StoreError> {
-        let _turn = self.turn(file)?;
+        let _turn = self.turn(&file)?;
         self.inner.remove(file)
     }
 }

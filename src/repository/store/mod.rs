@@ -4,6 +4,7 @@
 mod access;
 mod answer;
 mod buckets;
+mod cached;
 mod connect;
 mod driver;
 mod folder;
@@ -16,6 +17,7 @@ mod pace;
 mod rest;
 mod retried;
 mod s3;
+mod shelf;
 mod swift;
 mod transport;
 
@@ -27,6 +29,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+pub use cached::Cached;
 pub use connect::{Access, ConnectError, connect};
 pub use folder::Folder;
 pub use http::{HttpError, Patience, Trust};
@@ -202,6 +205,11 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Exactly so many bytes.
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError>;
+
+    /// The same of a file that will be read again, such as a pack of trees: worth a place in a cache.
+    fn read_part_again(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
+        self.read_part(file, offset, length)
+    }
 
     /// Writes a whole file or none, for good when this returns; never in the place of another.
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError>;

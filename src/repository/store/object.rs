@@ -20,10 +20,22 @@ use super::{Fault, FileId, FileKind, FileName, Store, StoreError};
 /// Finds out what an operator needs to know, such as the region of a bucket. May fail and be asked again.
 pub(super) type Open = Box<dyn Fn() -> BoxFuture<'static, Result<Operator, Fault>> + Send + Sync>;
 
+/// Who sees to it that nothing is overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Each write asks for it.
+    Asked,
+    /// The transport, with all uploads.
+    Always,
+    /// Only a look before.
+    Nobody,
+}
+
 pub(super) struct Object {
     location: String,
     driver: Driver,
     open: Open,
+    condition: Condition,
     operator: OnceCell<Operator>,
     /// The service refuses conditions, so that only looking before tells whether a file exists.
     unconditional: AtomicBool,
@@ -36,15 +48,15 @@ impl fmt::Debug for Object {
 }
 
 impl Object {
-    pub(super) fn new(location: String, driver: Driver, open: Open) -> Self {
-        Self { location, driver, open, operator: OnceCell::new(), unconditional: AtomicBool::new(false) }
+    pub(super) fn new(location: String, driver: Driver, open: Open, condition: Condition) -> Self {
+        Self { location, driver, open, condition, operator: OnceCell::new(), unconditional: AtomicBool::new(false) }
     }
 
     async fn operator(&self) -> Result<&Operator, Fault> {
         self.operator.get_or_try_init(|| (self.open)()).await
     }
 
-    fn run<T>(&self, file: impl ToString, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
+    fn run<T>(&self, file: &impl ToString, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
         let error = |fault| StoreError { location: self.location.clone(), file: file.to_string(), fault };
         self.driver.run(work).map_err(error)
     }
@@ -122,7 +134,7 @@ impl Store for Object {
     }
 
     fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError> {
-        self.run(kind.folder(), async {
+        self.run(&kind.folder(), async {
             let operator = self.operator().await?;
             let options = ListOptions { recursive: true, ..ListOptions::default() };
             let folder = format!("{}/", kind.folder());
@@ -141,11 +153,11 @@ impl Store for Object {
     }
 
     fn size(&self, file: FileName) -> Result<u64, StoreError> {
-        self.run(file, async { size(self.operator().await?, &file.to_string()).await })
+        self.run(&file, async { size(self.operator().await?, &file.to_string()).await })
     }
 
     fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-        self.run(file, async { read(self.operator().await?, &file.to_string(), BytesRange::from(..)).await })
+        self.run(&file, async { read(self.operator().await?, &file.to_string(), BytesRange::from(..)).await })
     }
 
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
@@ -153,20 +165,24 @@ impl Store for Object {
             return Ok(Bytes::new());
         }
         let range = BytesRange::new(offset, Some(length));
-        self.run(file, async { read(self.operator().await?, &file.to_string(), range).await })
+        self.run(&file, async { read(self.operator().await?, &file.to_string(), range).await })
     }
 
     /// Conditional where the service has it. Elsewhere, and where a service takes the condition and does not look at it,
     /// another one may write between our look and our write. That matters for the configuration alone, which `init`
     /// reads back: all other names are sums of their content.
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
-        self.run(file, async {
+        self.run(&file, async {
             let operator = self.operator().await?;
             let path = file.to_string();
-            let has_condition = operator.info().capability().write_with_if_not_exists;
             loop {
-                let if_not_exists = has_condition && !self.unconditional.load(Ordering::Relaxed);
-                if file == FileName::Config || !if_not_exists {
+                let refused = self.unconditional.load(Ordering::Relaxed);
+                let (if_not_exists, look) = match self.condition {
+                    Condition::Asked => (!refused, refused),
+                    Condition::Always => (false, false),
+                    Condition::Nobody => (false, true),
+                };
+                if file == FileName::Config || look {
                     match operator.stat(&path).await {
                         Ok(_) => return Err(Fault::Exists),
                         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -187,7 +203,7 @@ impl Store for Object {
     }
 
     fn remove(&self, file: FileName) -> Result<(), StoreError> {
-        self.run(file, async {
+        self.run(&file, async {
             let operator = self.operator().await?;
             match operator.delete(&file.to_string()).await {
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(fault(&error)),

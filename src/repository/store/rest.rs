@@ -1,5 +1,6 @@
 //! A repository behind restic's REST server.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use base64::Engine as _;
@@ -56,7 +57,7 @@ impl Rest {
         Self { location, url, login, http, driver }
     }
 
-    fn run<T>(&self, file: impl ToString, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
+    fn run<T>(&self, file: &impl ToString, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
         let error = |fault| StoreError { location: self.location.clone(), file: file.to_string(), fault };
         self.driver.run(work).map_err(error)
     }
@@ -157,7 +158,7 @@ impl Store for Rest {
     }
 
     fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError> {
-        self.run(kind.folder(), async {
+        self.run(&kind.folder(), async {
             let response = match self.ask(Method::GET, &format!("{}/", kind.folder()), &[], None).await {
                 Err(Fault::Missing) => return Ok(Vec::new()),
                 other => other?,
@@ -168,11 +169,14 @@ impl Store for Rest {
             if sizes {
                 let entries: Vec<Entry> = serde_json::from_slice(&body).map_err(bad)?;
                 let of = |entry: Entry| Some((entry.name.parse().ok()?, entry.size));
-                return Ok(entries.into_iter().filter_map(of).collect());
+                // A list that is put together while files come and go may name one twice.
+                let files: BTreeMap<FileId, u64> = entries.into_iter().filter_map(of).collect();
+                return Ok(files.into_iter().collect());
             }
             let names: Vec<String> = serde_json::from_slice(&body).map_err(bad)?;
+            let ids: BTreeSet<FileId> = names.iter().filter_map(|name| name.parse().ok()).collect();
             let mut files = Vec::new();
-            for id in names.iter().filter_map(|name| name.parse().ok()) {
+            for id in ids {
                 match self.size_of(&path(FileName::Of(kind, id))).await {
                     Ok(size) => files.push((id, size)),
                     // Somebody removed it meanwhile.
@@ -185,25 +189,25 @@ impl Store for Rest {
     }
 
     fn size(&self, file: FileName) -> Result<u64, StoreError> {
-        self.run(file, self.size_of(&path(file)))
+        self.run(&file, self.size_of(&path(file)))
     }
 
     fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-        self.run(file, self.get(file, None))
+        self.run(&file, self.get(file, None))
     }
 
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
         if length == 0 {
             return Ok(Bytes::new());
         }
-        self.run(file, self.get(file, Some((offset, length))))
+        self.run(&file, self.get(file, Some((offset, length))))
     }
 
     /// The protocol has no condition. Some servers refuse to overwrite and others do not, so between this look and this
     /// write another may write: that matters for the configuration alone, as all other names are sums of their content.
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
         let path = path(file);
-        self.run(file, async {
+        self.run(&file, async {
             match self.size_of(&path).await {
                 Ok(_) => return Err(Fault::Exists),
                 Err(Fault::Missing) => {}
@@ -227,7 +231,7 @@ impl Store for Rest {
     }
 
     fn remove(&self, file: FileName) -> Result<(), StoreError> {
-        self.run(file, async {
+        self.run(&file, async {
             match self.ask(Method::DELETE, &path(file), &[], None).await {
                 Err(Fault::Missing) => Ok(()),
                 other => other.map(drop),

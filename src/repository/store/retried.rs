@@ -11,9 +11,9 @@ use super::{Fault, FileId, FileKind, FileName, Store, StoreError};
 use crate::repository::cancel::Cancel;
 
 /// As in restic: an outage of a quarter of an hour ends the work.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15 * 60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(15);
 /// The first wait, and the longest.
-const WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
+const WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_mins(1)];
 /// What comes too short for so many times is so short.
 const SHORT_MAX: u32 = 3;
 /// Files larger than this are not read back to see whose they are.
@@ -104,7 +104,18 @@ impl Store for Retried {
     }
 
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
-        self.again(|_| self.inner.read_part(file, offset, length))
+        self.again(|_| match self.inner.read_part(file, offset, length) {
+            Err(error) if matches!(error.fault, Fault::Short { .. }) => {
+                let end = self.inner.size(file)?;
+                if end >= offset.saturating_add(length) {
+                    return Err(error);
+                }
+                // No connection was cut: the file ends there.
+                let fault = Fault::Short { wanted: length, got: end.saturating_sub(offset) };
+                Ok(Err(StoreError { fault, ..error }))
+            }
+            done => done.map(Ok),
+        })?
     }
 
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {

@@ -29,7 +29,7 @@ pub enum Lookup {
 #[derive(Clone)]
 pub(super) struct Bucket {
     pub(super) endpoint: String,
-    pub(super) bucket: String,
+    pub(super) name: String,
     pub(super) prefix: String,
     pub(super) lookup: Lookup,
     pub(super) region: Option<String>,
@@ -48,7 +48,7 @@ impl Bucket {
     /// A bucket with a dot has no certificate as a name of a host.
     fn by_host(&self) -> bool {
         match self.lookup {
-            Lookup::Auto => !self.bucket.contains('.') && BY_HOST.iter().any(|name| self.host().ends_with(name)),
+            Lookup::Auto => !self.name.contains('.') && BY_HOST.iter().any(|name| self.host().ends_with(name)),
             Lookup::Dns => true,
             Lookup::Path => false,
         }
@@ -57,7 +57,7 @@ impl Bucket {
     /// `s3.REGION.amazonaws.com`, `s3-REGION.amazonaws.com`, `s3.dualstack.REGION.amazonaws.com`.
     fn region_of_host(&self) -> Option<&str> {
         let name = AMAZON.iter().find_map(|suffix| self.host().strip_suffix(suffix))?;
-        let name = name.strip_prefix(&format!("{}.", self.bucket)).unwrap_or(name);
+        let name = name.strip_prefix(&format!("{}.", self.name)).unwrap_or(name);
         let region = name.strip_prefix("s3.dualstack.").or(name.strip_prefix("s3.")).or(name.strip_prefix("s3-"))?;
         (region.contains('-') && !region.contains('.')).then_some(region)
     }
@@ -70,7 +70,7 @@ impl Bucket {
         if !self.is_amazon() {
             return Ok(REGION.to_owned());
         }
-        let request = Request::builder().method(Method::HEAD).uri(format!("{}/{}", self.endpoint, self.bucket));
+        let request = Request::builder().method(Method::HEAD).uri(format!("{}/{}", self.endpoint, self.name));
         let request = request.body(Vec::new()).map_err(|error| Fault::Broken(error.to_string()))?;
         let response = http.send(request).await?;
         let region = response.headers().get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
@@ -82,7 +82,7 @@ impl Bucket {
         // Signed by our transport, which tells why there are no keys.
         let builder = S3::default()
             .endpoint(&self.endpoint)
-            .bucket(&self.bucket)
+            .bucket(&self.name)
             .root(&self.prefix)
             .region(&region)
             .checksum_algorithm("md5")
@@ -102,7 +102,7 @@ mod tests {
     fn bucket(host: &str, name: &str) -> Bucket {
         Bucket {
             endpoint: format!("https://{host}"),
-            bucket: name.to_owned(),
+            name: name.to_owned(),
             prefix: String::new(),
             lookup: Lookup::Auto,
             region: None,

@@ -82,12 +82,11 @@ impl Identity {
         let user = json!({ "name": self.user, "domain": domain(self.user_domain.clone()) });
         if let Some(secret) = self.application_secret {
             let mut credential = json!({ "secret": secret });
-            match self.application_id {
-                Some(id) => credential["id"] = id.into(),
-                None => {
-                    credential["name"] = self.application_name.into();
-                    credential["user"] = user;
-                }
+            if let Some(id) = self.application_id {
+                credential["id"] = id.into();
+            } else {
+                credential["name"] = self.application_name.into();
+                credential["user"] = user;
             }
             // Such a credential belongs to one project, which it may not name again.
             return json!({ "auth": { "identity": { "methods": ["application_credential"], "application_credential": credential } } });
@@ -206,7 +205,7 @@ fn no_token() -> Fault {
 /// Of the object store, in the region if one is named. Version 2 says `publicURL`, version 3 has an interface for each.
 fn storage_url(catalogue: Option<&Value>, region: Option<&str>) -> Result<String, Fault> {
     let services = catalogue.and_then(Value::as_array).into_iter().flatten();
-    let endpoints = services
+    let mut endpoints = services
         .filter(|service| service["type"] == "object-store")
         .filter_map(|service| service["endpoints"].as_array())
         .flatten()
@@ -216,7 +215,7 @@ fn storage_url(catalogue: Option<&Value>, region: Option<&str>) -> Result<String
         None if endpoint["interface"] == "public" => endpoint["url"].as_str().map(str::to_owned),
         None => None,
     };
-    endpoints.filter_map(public).next().ok_or_else(|| {
+    endpoints.find_map(public).ok_or_else(|| {
         Fault::Broken(match region {
             Some(region) => format!("there is no object store in region {region}: correct OS_REGION_NAME"),
             None => "the account has no object store".to_owned(),
@@ -226,7 +225,7 @@ fn storage_url(catalogue: Option<&Value>, region: Option<&str>) -> Result<String
 
 #[derive(Clone)]
 pub(super) struct Container {
-    pub(super) container: String,
+    pub(super) name: String,
     pub(super) prefix: String,
     pub(super) login: Login,
 }
@@ -235,7 +234,7 @@ impl Container {
     pub(super) async fn open(self, http: Http) -> Result<Operator, Fault> {
         let session = std::sync::Arc::new(Session::new(http.clone(), self.login));
         let (url, _) = session.logged_in().await?;
-        let builder = Swift::default().endpoint(&url).container(&self.container).root(&self.prefix);
+        let builder = Swift::default().endpoint(&url).container(&self.name).root(&self.prefix);
         let operator = Operator::new(builder).map_err(|error| fault(&error))?;
         Ok(Transport::new(http, Service::Swift(session)).under(operator))
     }

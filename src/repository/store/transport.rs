@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use http::header::{ETAG, HeaderName, HeaderValue};
+use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{Method, Request, Response, StatusCode};
 use md5::Md5;
 use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, OperationContext, Operator};
@@ -28,9 +28,11 @@ pub(super) enum Service {
     Whole,
     /// The signature: made here, a missing key gives a reason.
     S3(Signer),
+    /// The condition that an upload overwrites nothing: with it, `opendal` makes two requests of one.
+    Google,
     /// The sum of what is uploaded.
     B2,
-    /// The same, and a token that is still valid.
+    /// All three, and a token that is still valid.
     Swift(Arc<Session>),
 }
 
@@ -69,19 +71,27 @@ impl Transport {
 
     async fn completed(&self, request: &mut Request<Vec<Bytes>>) -> Result<(), Fault> {
         match &self.service {
-            Service::Whole => {}
             Service::S3(signer) => signer.sign(request).await?,
+            Service::Google => {
+                let uri = request.uri().to_string();
+                if uri.contains("/upload/storage/v1/")
+                    && let Ok(uri) = format!("{uri}&ifGenerationMatch=0").parse()
+                {
+                    *request.uri_mut() = uri;
+                }
+            }
             Service::B2 if request.headers().contains_key(&CONTENT_SHA1) => {
                 let sum = sum::<Sha1, _>(request.body(), |hash, part| sha1::Digest::update(hash, part));
                 let sum = hex(&sha1::Digest::finalize(sum));
                 request.headers_mut().insert(CONTENT_SHA1, sum);
             }
-            Service::B2 => {}
+            Service::Whole | Service::B2 => {}
             Service::Swift(session) => {
                 request.headers_mut().insert(TOKEN, session.token().await?);
                 if request.method() == Method::PUT {
                     let sum = sum::<Md5, _>(request.body(), |hash, part| md5::Digest::update(hash, part));
                     request.headers_mut().insert(ETAG, hex(&md5::Digest::finalize(sum)));
+                    request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
                 }
             }
         }
@@ -91,12 +101,14 @@ impl Transport {
 
 fn sum<H: Default, F: Fn(&mut H, &[u8])>(parts: &[Bytes], update: F) -> H {
     let mut hash = H::default();
-    parts.iter().for_each(|part| update(&mut hash, part));
+    for part in parts {
+        update(&mut hash, part);
+    }
     hash
 }
 
 fn hex(sum: &[u8]) -> HeaderValue {
-    let text: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = sum.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
@@ -106,14 +118,14 @@ fn told(what: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 impl HttpTransport for Transport {
     async fn fetch(&self, request: Request<Buffer>) -> opendal::Result<Response<HttpBody>> {
-        let mut request = request.map(|body| body.collect::<Vec<Bytes>>());
+        let mut request = request.map(Iterator::collect::<Vec<Bytes>>);
         self.routed(&mut request);
         self.completed(&mut request).await.map_err(told)?;
         let uri = request.uri().clone();
         let response = self.http.send(request).await.map_err(told)?;
         let (mut parts, body) = response.into_parts();
-        // These `opendal` understands by itself: not there, and conditions that do not hold.
-        let understood = [StatusCode::NOT_FOUND, StatusCode::CONFLICT, StatusCode::PRECONDITION_FAILED];
+        // These `opendal` understands by itself: not there, and there already.
+        let understood = [StatusCode::NOT_FOUND, StatusCode::CONFLICT];
         if parts.status.is_client_error() || parts.status.is_server_error() {
             let body = collect(body, REFUSAL_BYTES_MAX).await.map_err(told)?;
             let refusal = Answer::new(parts.status, &parts.headers, &body);
