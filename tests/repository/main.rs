@@ -6,6 +6,8 @@
 mod harness;
 
 mod backups;
+mod caches;
+mod documented;
 mod faults;
 mod locks;
 mod making;

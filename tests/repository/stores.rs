@@ -1,7 +1,7 @@
 //! What every store promises, whatever it is made of.
 
 use bytes::Bytes;
-use holdfast::repository::{Fault, FileId, FileKind, FileName, Folder, Memory, Store, StoreError};
+use holdfast::repository::{Fault, FileId, FileKind, FileName, Folder, Lookup, Memory, Store, StoreError};
 
 use crate::servers::{Repository, Server};
 
@@ -11,10 +11,10 @@ fn fault<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Fault {
 
 /// More than a page of a list holds.
 const MANY: u16 = 1_100;
-const SOME: u16 = 100;
+pub(crate) const SOME: u16 = 100;
 
 /// All of it, on an empty store.
-fn keeps_its_promises(store: &dyn Store, files: u16) {
+pub(crate) fn keeps_its_promises(store: &dyn Store, files: u16) {
     files_are_there_as_they_were_written_and_never_overwritten(store);
     many_threads_may_ask(store, files);
 }
@@ -94,6 +94,30 @@ fn a_folder_keeps_its_promises() {
 fn s3_on_seaweedfs_keeps_its_promises() {
     let Some(server) = Server::start("seaweedfs") else { return };
     behind_a_server(&server, MANY);
+}
+
+/// The bucket in the name of the host, as Amazon wants it. No such name leads to a server here, so that a process of its own
+/// takes the server for its proxy, which asks it by the same names.
+#[test]
+fn s3_with_buckets_as_hosts_keeps_its_promises() {
+    const URL: &str = "HOLDFAST_TEST_BUCKETS_AS_HOSTS";
+    if let Ok(url) = std::env::var(URL) {
+        let keys = [("AWS_ACCESS_KEY_ID", "holdfast"), ("AWS_SECRET_ACCESS_KEY", "holdfast-secret")];
+        let repository =
+            Repository::new(&format!("s3:{}/bucket/some/prefix", url.replace("127.0.0.1", "localhost")), &keys);
+        let store = repository.store_with(|access| access.lookup = Lookup::Dns);
+        keeps_its_promises(&*store, SOME);
+        store.create(FileName::Config, &[Bytes::from("config")]).expect("created");
+        return;
+    }
+    let Some(server) = Server::start("seaweedfs") else { return };
+    server.make("bucket");
+    let mut command = std::process::Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", "stores::s3_with_buckets_as_hosts_keeps_its_promises"]);
+    let output = command.env(URL, server.url()).env("http_proxy", server.url()).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let other = server.repository("bucket").store();
+    assert_eq!(other.read(FileName::Config).expect("it is the same place"), "config");
 }
 
 #[test]

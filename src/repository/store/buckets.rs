@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::{Method, Request};
 use opendal::Operator;
 use opendal::services::{Azblob, B2, Gcs};
@@ -14,6 +15,9 @@ use super::http::{Http, collect};
 use super::transport::{Service, Transport};
 
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// A file of a repository is written once; a few versions are left by uploads whose answers were lost.
+const VERSIONS_MAX: usize = 100;
+pub(super) const HIDE: &str = "b2_hide_file";
 /// Fixed in `opendal`.
 const B2_API: &str = "https://api.backblazeb2.com";
 
@@ -131,9 +135,28 @@ impl Backblaze {
     }
 }
 
+/// In place of hiding a file, as `opendal` does: what is hidden stays, and is paid for.
+pub(super) async fn erase(http: &Http, hide: &Request<Vec<Bytes>>) -> Result<(), Fault> {
+    let wrong = || Fault::Broken("no request that hides a file".to_owned());
+    let asked: Value = serde_json::from_slice(&hide.body().concat()).map_err(|_| wrong())?;
+    let name = asked["fileName"].as_str().ok_or_else(wrong)?;
+    let login = hide.headers().get(AUTHORIZATION).and_then(|login| login.to_str().ok()).ok_or_else(wrong)?;
+    let uri = hide.uri().to_string();
+    let api = uri.strip_suffix(HIDE).ok_or_else(wrong)?;
+    let body = json!({
+        "bucketId": asked["bucketId"], "prefix": name, "startFileName": name, "maxFileCount": VERSIONS_MAX,
+    });
+    let versions = ask(http, Method::POST, format!("{api}b2_list_file_versions"), login, Some(&body)).await?;
+    for version in versions["files"].as_array().into_iter().flatten().filter(|version| version["fileName"] == name) {
+        let body = json!({ "fileName": name, "fileId": version["fileId"] });
+        ask(http, Method::POST, format!("{api}b2_delete_file_version"), login, Some(&body)).await?;
+    }
+    Ok(())
+}
+
 async fn ask(http: &Http, method: Method, url: String, login: &str, body: Option<&Value>) -> Result<Value, Fault> {
     let body = body.map(|body| Bytes::from(body.to_string())).into_iter().collect();
-    let request = Request::builder().method(method).uri(url).header(http::header::AUTHORIZATION, login);
+    let request = Request::builder().method(method).uri(url).header(AUTHORIZATION, login);
     let request = request.body(body).map_err(|error| Fault::Broken(error.to_string()))?;
     let (parts, body) = http.send(request).await?.into_parts();
     let body = collect(body, ANSWER_BYTES_MAX).await?;
