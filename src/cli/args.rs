@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
 use super::docs::Topic;
+use super::repo::args::RepoArgs;
 use crate::install::manifests::{IMAGE, NAMESPACE};
 use crate::plan;
 use crate::telemetry::LogFormat;
@@ -44,6 +45,8 @@ pub enum Command {
     Observe(ObserveArgs),
     /// Show what the status branches say.
     Status(StatusArgs),
+    /// Work on a restic repository.
+    Repo(Box<RepoArgs>),
     /// Print the custom resource definitions.
     Crds,
     /// Print the manifests that install the daemon.

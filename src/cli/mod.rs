@@ -10,6 +10,7 @@ mod install;
 mod observe;
 mod output;
 mod plan;
+mod repo;
 mod run_daemon;
 mod source;
 mod status;
@@ -41,6 +42,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Observe(args) => observe::run(&args, &cli.connection),
         Command::Status(args) => status::run(&args),
+        Command::Repo(args) => Ok(repo::run(&args)),
         Command::Crds => install::crds(),
         Command::Manifests(args) => install::manifests(&args),
         Command::Docs { topic } => docs::run(topic),

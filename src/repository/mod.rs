@@ -37,9 +37,9 @@ mod tree;
 mod trees;
 mod writer;
 
+pub use address::{Address, AddressError, Login};
 pub use backup::{Backup, BackupError, Counts, INCOMPLETE, Labels, Stored};
 pub use blob::{BlobId, BlobKind};
-pub use address::{Address, AddressError, Login};
 pub use cancel::Cancel;
 pub use check::{Checked, Depth, Finding, check};
 pub use config::{Config, Version};
@@ -62,9 +62,9 @@ pub use sealed::{Seal, SealError};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use snapshots::{Filter, SelectError, Snapshots};
 pub use stats::{RestoreSize, Stats, restore_size, stats};
-pub use tree::PathError;
-pub use writer::{Added, WriteError};
 pub use store::{
     Access, Cached, ConnectError, Fault, FileId, FileKind, FileName, Folder, HttpError, Limited, Lookup, Memory,
     Patience, Retried, Store, StoreError, Trust, connect,
 };
+pub use tree::PathError;
+pub use writer::{Added, WriteError};

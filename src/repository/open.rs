@@ -50,6 +50,12 @@ impl Opened {
         Ok(Self { store, seal: Arc::new(seal), config, key })
     }
 
+    /// The same through another store, such as one with a cache.
+    #[must_use]
+    pub fn over(self, store: Arc<dyn Store>) -> Self {
+        Self { store, ..self }
+    }
+
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.store)
     }

@@ -186,6 +186,17 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Gives it back before the work has ended, which may write nothing from now on.
+    pub fn release(&self) {
+        self.shared.lost.store(true, Ordering::Release);
+        let mut files = self.shared.files();
+        let current = files.current;
+        files.left.push(current);
+        self.shared.remove(&mut files);
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         drop(self.stop.take());

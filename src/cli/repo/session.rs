@@ -1,0 +1,170 @@
+//! One call of `holdfast repo`: the repository it works on, the lock it holds, and how it ends early.
+
+use std::path::Path;
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+
+use super::args::{BucketLookup, RepositoryArgs};
+use super::exit;
+use super::secret;
+use crate::clock;
+use crate::repository::{
+    Access, Address, Cached, Cancel, Held, Lock, Locks, Lookup, Maker, Mode, Opened, Store, Trust, connect,
+};
+
+/// Whoever asks to end it waits no longer: a second, in all.
+const GRACE: Duration = Duration::from_millis(700);
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    pub(super) args: &'a RepositoryArgs,
+    pub(super) cancel: Cancel,
+    held: Arc<Mutex<Vec<Arc<Held>>>>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn begin(args: &'a RepositoryArgs) -> anyhow::Result<Self> {
+        let session = Self { args, cancel: Cancel::default(), held: Arc::default() };
+        end_on_signal(session.cancel.clone(), Arc::clone(&session.held))?;
+        Ok(session)
+    }
+
+    pub(super) fn address(&self) -> anyhow::Result<String> {
+        match (&self.args.address, &self.args.repository_file) {
+            (Some(address), _) => Ok(address.clone()),
+            (None, Some(file)) => secret::line(file),
+            (None, None) => bail!("no repository: give its address with --repo or in RESTIC_REPOSITORY"),
+        }
+    }
+
+    pub(super) fn password(&self) -> anyhow::Result<String> {
+        secret::password(self.args.password_file.as_deref(), "RESTIC_PASSWORD")
+    }
+
+    /// `cancel` ends its requests.
+    pub(super) fn store(&self, address: &str, cancel: Cancel) -> anyhow::Result<Arc<dyn Store>> {
+        let address: Address = address.parse()?;
+        let trust = match (&self.args.cacert, self.args.insecure_tls) {
+            (_, true) => Trust::Blind,
+            (Some(file), false) => Trust::Only(secret::bytes(file)?),
+            (None, false) => Trust::System,
+        };
+        let lookup = match self.args.s3_bucket_lookup {
+            BucketLookup::Auto => Lookup::Auto,
+            BucketLookup::Dns => Lookup::Dns,
+            BucketLookup::Path => Lookup::Path,
+        };
+        let rate = |kib: Option<std::num::NonZeroU64>| {
+            kib.map(|kib| kib.saturating_mul(const { std::num::NonZeroU64::new(KIB).expect("it is not zero") }))
+        };
+        let access = Access {
+            trust,
+            lookup,
+            connections: self.args.connections,
+            upload: rate(self.args.limit_upload),
+            download: rate(self.args.limit_download),
+            cancel,
+            ..Access::new(&secret::variable)
+        };
+        Ok(connect(&address, &access)?)
+    }
+
+    pub(super) fn open(&self) -> anyhow::Result<Repository> {
+        self.open_at(&self.address()?, &self.password()?)
+    }
+
+    pub(super) fn open_at(&self, address: &str, password: &str) -> anyhow::Result<Repository> {
+        let store = self.store(address, self.cancel.clone())?;
+        let is_remote = !matches!(address.parse()?, Address::Local(_));
+        let mut opened = Opened::open(Arc::clone(&store), password)?;
+        if let Some(folder) = self.cache().filter(|_| is_remote && !self.args.no_cache) {
+            let id = opened.config().id.to_string();
+            let cached = Cached::new(store, &folder, &id, self.args.cache_limit.saturating_mul(MIB));
+            opened = opened.over(Arc::new(cached));
+        }
+        // What has been cancelled must still give back its lock.
+        let quiet = self.store(address, Cancel::default())?;
+        let locks = Locks::new(quiet, opened.seal(), me(), clock::now);
+        Ok(Repository { opened, locks })
+    }
+
+    fn cache(&self) -> Option<std::path::PathBuf> {
+        self.args.cache_dir.clone().or_else(|| Some(Path::new(&secret::variable("HOME")?).join(".cache/restic")))
+    }
+
+    pub(super) fn lock(&self, repository: &Repository, mode: Mode) -> anyhow::Result<Arc<Held>> {
+        let held = Arc::new(repository.locks.take(mode, self.args.retry_lock)?);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&held));
+        Ok(held)
+    }
+
+    /// Gives back all locks: whoever comes next needs not wait for this process to end.
+    pub(super) fn end(&self) {
+        release(&self.held);
+    }
+}
+
+/// An opened repository and its locks.
+#[derive(Debug)]
+pub(super) struct Repository {
+    pub(super) opened: Opened,
+    pub(super) locks: Locks,
+}
+
+fn release(held: &Mutex<Vec<Arc<Held>>>) {
+    held.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(|lock| lock.release());
+}
+
+/// Asks the work to end, and ends the process if it does not.
+fn end_on_signal(cancel: Cancel, held: Arc<Mutex<Vec<Arc<Held>>>>) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no thread for signals")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+            match terminate {
+                Ok(mut terminate) => {
+                    tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+                }
+                Err(_) => drop(tokio::signal::ctrl_c().await),
+            }
+        });
+        cancel.cancel();
+        std::thread::sleep(GRACE);
+        // From here on nothing is written, and nobody needs to wait for us.
+        release(&held);
+        process::exit(exit::CANCELLED.into());
+    });
+    Ok(())
+}
+
+pub(super) fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+pub(super) fn username() -> String {
+    secret::variable("USER").unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
+}
+
+pub(super) fn maker() -> Maker {
+    Maker { created: clock::now(), username: username(), hostname: hostname() }
+}
+
+fn me() -> Lock {
+    Lock {
+        time: Timestamp::UNIX_EPOCH,
+        exclusive: false,
+        hostname: hostname(),
+        username: username(),
+        pid: process::id().into(),
+        uid: Some(rustix::process::getuid().as_raw()),
+        gid: Some(rustix::process::getgid().as_raw()),
+        holdfast: None,
+    }
+}
