@@ -1,6 +1,7 @@
 //! Names of files in trees: text, in which bytes that are no UTF-8 are written as Go would in a string.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 pub(super) fn quote(name: &OsStr) -> String {
@@ -13,12 +14,14 @@ pub(super) fn quote(name: &OsStr) -> String {
                 '\n' => quoted.push_str("\\n"),
                 '\r' => quoted.push_str("\\r"),
                 '\t' => quoted.push_str("\\t"),
-                letter if letter.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(letter))),
+                letter if letter.is_control() => {
+                    let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
+                }
                 letter => quoted.push(letter),
             }
         }
         for byte in chunk.invalid() {
-            quoted.push_str(&format!("\\x{byte:02x}"));
+            let _ = write!(quoted, "\\x{byte:02x}");
         }
     }
     quoted

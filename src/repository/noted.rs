@@ -18,7 +18,7 @@ pub struct Noted {
 pub(super) struct Notes(Arc<Mutex<Noted>>);
 
 impl Notes {
-    pub(super) fn add(&self, path: &Path, reason: impl ToString) {
+    pub(super) fn add(&self, path: &Path, reason: &(impl ToString + ?Sized)) {
         let mut noted = self.lock();
         noted.count += 1;
         if noted.first.len() < SHOWN_MAX {

@@ -16,11 +16,11 @@ pub enum BlobError {
     #[error("blob {0} is in no index: its pack was lost, or a part of the index was")]
     Unknown(BlobId),
     #[error("blob {id} in {pack}: {error}", pack = FileName::Of(FileKind::Data, .at.pack))]
-    Sealed { id: BlobId, at: Location, error: SealError },
+    Sealed { id: BlobId, at: Box<Location>, error: SealError },
     #[error("blob {id} in {pack} holds something else", pack = FileName::Of(FileKind::Data, .at.pack))]
-    Other { id: BlobId, at: Location },
+    Other { id: BlobId, at: Box<Location> },
     #[error("blob {id}: {error}")]
-    Store { id: BlobId, error: StoreError },
+    Store { id: BlobId, error: Box<StoreError> },
     #[error("tree {id} is no tree: {reason}")]
     NoTree { id: BlobId, reason: String },
 }
@@ -51,7 +51,10 @@ impl Reader {
                 BlobKind::Data => self.store.read_part(file, offset, length),
                 BlobKind::Tree => self.store.read_part_again(file, offset, length),
             };
-            match read.map_err(|error| BlobError::Store { id, error }).and_then(|sealed| self.open(id, at, &sealed)) {
+            match read
+                .map_err(|error| BlobError::Store { id, error: Box::new(error) })
+                .and_then(|sealed| self.open(id, at, &sealed))
+            {
                 Ok(blob) => return Ok(blob),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -71,8 +74,9 @@ impl Reader {
 }
 
 pub(super) fn open(seal: &Seal, id: BlobId, at: Location, sealed: &[u8]) -> Result<Vec<u8>, BlobError> {
-    let blob = seal.open_blob(sealed, at.unpacked).map_err(|error| BlobError::Sealed { id, at, error })?;
-    if BlobId::of(&blob) == id { Ok(blob) } else { Err(BlobError::Other { id, at }) }
+    let blob =
+        seal.open_blob(sealed, at.unpacked).map_err(|error| BlobError::Sealed { id, at: Box::new(at), error })?;
+    if BlobId::of(&blob) == id { Ok(blob) } else { Err(BlobError::Other { id, at: Box::new(at) }) }
 }
 
 pub(super) fn data(at: Location) -> FileName {

@@ -55,8 +55,12 @@ impl Seal {
         getrandom::fill(&mut key).map_err(|_| SealError::Random)?;
         // Bits of the signature's key that are always zero; restic refuses a key that has them.
         let r = &mut key[KEY_BYTES - 16..];
-        [3, 7, 11, 15].into_iter().for_each(|byte| r[byte] &= 15);
-        [4, 8, 12].into_iter().for_each(|byte| r[byte] &= 252);
+        for byte in [3, 7, 11, 15] {
+            r[byte] &= 0x0f;
+        }
+        for byte in [4, 8, 12] {
+            r[byte] &= 0xfc;
+        }
         Self::new(&key).ok_or(SealError::Random)
     }
 

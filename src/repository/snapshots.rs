@@ -40,8 +40,8 @@ pub enum SelectError {
     NoName(String),
     #[error("{name} may be any of {}", .ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Several { name: String, ids: Vec<FileId> },
-    #[error("there is no complete snapshot {0}")]
-    OnlyIncomplete(String),
+    #[error("no snapshot that matches is complete: name one, if a part is better than nothing")]
+    OnlyIncomplete,
 }
 
 impl Filter {
@@ -85,9 +85,8 @@ impl Snapshots {
         if name == "latest" {
             let mut newest = self.all.iter().rev().filter(|snapshot| filter.matches(snapshot)).peekable();
             let any = newest.peek().is_some();
-            return newest.find(|snapshot| snapshot.is_complete()).ok_or_else(|| match any {
-                true => SelectError::OnlyIncomplete("that matches".to_owned()),
-                false => SelectError::None("matches".to_owned()),
+            return newest.find(|snapshot| snapshot.is_complete()).ok_or_else(|| {
+                if any { SelectError::OnlyIncomplete } else { SelectError::None("matches".to_owned()) }
             });
         }
         if name.len() < PREFIX_MIN || !name.bytes().all(|digit| digit.is_ascii_hexdigit()) {

@@ -15,6 +15,7 @@ pub struct RepoArgs {
 
 /// Which repository, and how to reach it. Credentials of the store are read from the variables that restic reads.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that stands alone")]
 pub struct RepositoryArgs {
     /// Address: a folder, or s3:, gs:, azure:, b2:, swift:, rest: as in restic.
     #[arg(
@@ -186,7 +187,7 @@ pub struct DumpArgs {
     /// Name of a snapshot or `latest`.
     pub snapshot: String,
     /// Path in the snapshot.
-    pub path: PathBuf,
+    pub file: PathBuf,
     #[command(flatten)]
     pub select: SelectArgs,
 }

@@ -26,10 +26,9 @@ enum How {
 /// Does the work and shows how far it is.
 pub(super) fn while_working<T>(args: &RepositoryArgs, progress: &Progress, work: impl FnOnce() -> T) -> T {
     let how = match (args.quiet, args.json) {
-        (true, _) => How::Nothing,
         (false, true) => How::Lines,
         (false, false) if std::io::stderr().is_terminal() => How::Bar(ProgressBar::new(0)),
-        (false, false) => How::Nothing,
+        (_, false) | (true, true) => How::Nothing,
     };
     let (done, is_done) = channel::<()>();
     thread::scope(|scope| {

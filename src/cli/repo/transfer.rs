@@ -50,9 +50,12 @@ pub(super) fn backup(session: &Session<'_>, args: &BackupArgs) -> anyhow::Result
     let progress = Progress::default();
     let backup =
         Backup { opened: &repository.opened, lock, labels: &labels, progress: &progress, cancel: &session.cancel };
-    let stored = while_working(session.args, &progress, || match args.stdin {
-        true => backup.stream(&args.stdin_filename, io::stdin().lock(), || Ok(())),
-        false => backup.paths(&args.paths, &exclude),
+    let stored = while_working(session.args, &progress, || {
+        if args.stdin {
+            backup.stream(&args.stdin_filename, io::stdin().lock(), || Ok(()))
+        } else {
+            backup.paths(&args.paths, &exclude)
+        }
     })?;
     tell(&stored.unread, "not stored");
     print(&told(session, &stored))?;
@@ -142,7 +145,7 @@ pub(super) fn dump(session: &Session<'_>, args: &DumpArgs) -> anyhow::Result<Exi
     let snapshot = all.select(&args.snapshot, &filter(&args.select))?;
     let reader = Reader::new(&repository.opened)?;
     let (progress, out) = (Progress::default(), io::stdout());
-    repository::dump(&reader, snapshot, &args.path, &mut out.lock(), &progress, &session.cancel)?;
+    repository::dump(&reader, snapshot, &args.file, &mut out.lock(), &progress, &session.cancel)?;
     Ok(ExitCode::SUCCESS)
 }
 

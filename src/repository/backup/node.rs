@@ -78,7 +78,7 @@ fn attributes(path: &Path, unread: &mut impl FnMut(String)) -> io::Result<Vec<At
                 let value = xattr::get(path, &name)?.map(Bytes);
                 attributes.push(Attribute { name: text.to_owned(), value });
             }
-            None => unread(format!("its extended attribute {name:?}, whose name is no UTF-8")),
+            None => unread(format!("its extended attribute {}, whose name is no UTF-8", name.display())),
         }
     }
     Ok(attributes)

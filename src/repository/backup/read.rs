@@ -86,7 +86,7 @@ impl Reading<'_> {
             let stored = match open(&path).map_err(Broken::Read).and_then(|file| self.store(file, pieces)) {
                 Ok(stored) => Some(stored),
                 Err(Broken::Read(error)) => {
-                    self.notes.add(&path, error);
+                    self.notes.add(&path, &error);
                     None
                 }
                 Err(Broken::Write(_)) => None,
@@ -110,21 +110,21 @@ impl Reading<'_> {
             pieces.send(PieceJob { plain: piece, done }).map_err(|_| Broken::Write(WriteError::Ended))?;
             waiting.push_back(name);
             if waiting.len() >= PIECES_MAX {
-                stored.blobs.extend(waiting.pop_front().map(received).transpose()?);
+                stored.blobs.extend(waiting.pop_front().as_ref().map(received).transpose()?);
             }
             piece = next.map_err(Broken::Read)?;
         }
         // Most files have one piece only: nobody else needs to hear of it.
         let last = self.writer.store(BlobKind::Data, &piece).map_err(Broken::Write)?;
         for name in waiting {
-            stored.blobs.push(received(name)?);
+            stored.blobs.push(received(&name)?);
         }
         stored.blobs.push(last);
         Ok(stored)
     }
 }
 
-fn received(name: Receiver<Result<BlobId, WriteError>>) -> Result<BlobId, Broken> {
+fn received(name: &Receiver<Result<BlobId, WriteError>>) -> Result<BlobId, Broken> {
     name.recv().unwrap_or(Err(WriteError::Ended)).map_err(Broken::Write)
 }
 

@@ -1,5 +1,7 @@
 //! Goes through files and folders of this machine, in the order of names. Whatever cannot be read is noted with its path.
 
+#![expect(clippy::disallowed_methods, reason = "a backup reads folders")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
@@ -88,9 +90,7 @@ struct Unwanted;
 impl<'a> Walk<'a> {
     pub(super) fn run(self, wanted: &'a Wanted, before: Option<BlobId>) {
         let mut stack = Vec::new();
-        if self.enter(&mut stack, PathBuf::from("/"), Some(wanted).filter(|wanted| !wanted.all), before).is_err() {
-            return;
-        }
+        self.enter(&mut stack, PathBuf::from("/"), Some(wanted).filter(|wanted| !wanted.all), before);
         while let Some(frame) = stack.last_mut().filter(|_| !self.cancel.is_cancelled()) {
             let Some(name) = frame.names.pop() else {
                 stack.pop();
@@ -115,17 +115,18 @@ impl<'a> Walk<'a> {
         wanted: Option<&'a Wanted>,
         before: Option<Node>,
     ) -> Result<(), Unwanted> {
-        let node = match node::read(&path, |reason| self.notes.add(&path, reason)) {
+        let node = match node::read(&path, |reason| self.notes.add(&path, &reason)) {
             Ok(node) => node,
             Err(error) => {
-                self.notes.add(&path, error);
+                self.notes.add(&path, &error);
                 return Ok(());
             }
         };
         if node.kind == NodeKind::Dir {
             let before = before.and_then(|before| before.subtree);
             self.items.send(Item::Enter(node)).map_err(|_| Unwanted)?;
-            return self.enter(stack, path, wanted, before);
+            self.enter(stack, path, wanted, before);
+            return Ok(());
         }
         let known = known(&node, before.as_ref());
         let content = before.filter(|_| known == Known::Unchanged).and_then(|before| before.content);
@@ -154,17 +155,11 @@ impl<'a> Walk<'a> {
         self.items.send(item).map_err(|_| Unwanted)
     }
 
-    fn enter(
-        &self,
-        stack: &mut Vec<Frame<'a>>,
-        path: PathBuf,
-        wanted: Option<&'a Wanted>,
-        before: Option<BlobId>,
-    ) -> Result<(), Unwanted> {
+    fn enter(&self, stack: &mut Vec<Frame<'a>>, path: PathBuf, wanted: Option<&'a Wanted>, before: Option<BlobId>) {
         let names = match wanted {
             Some(wanted) => wanted.below.keys().rev().cloned().collect(),
             None => names(&path, self.exclude).unwrap_or_else(|error| {
-                self.notes.add(&path, error);
+                self.notes.add(&path, &error);
                 Vec::new()
             }),
         };
@@ -172,7 +167,6 @@ impl<'a> Walk<'a> {
         let tree = before.and_then(|id| self.reader.tree(id).ok()).unwrap_or_default();
         let before = tree.nodes.into_iter().filter_map(|node| Some((node.name().ok()?, node))).collect();
         stack.push(Frame { path, names, wanted, before });
-        Ok(())
     }
 }
 

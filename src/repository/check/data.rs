@@ -18,8 +18,8 @@ pub(super) fn read(opened: &Opened, packs: &[&Pack], findings: &Findings, progre
         }
         let file = FileName::Of(FileKind::Data, pack.id);
         match opened.store.read(file) {
-            Err(error) => findings.damaged(file, error.fault),
-            Ok(content) => one(opened, pack, &content, |reason| findings.damaged(file, reason)),
+            Err(error) => findings.damaged(file, &error.fault),
+            Ok(content) => one(opened, pack, &content, |reason| findings.damaged(file, reason.as_str())),
         }
         progress.add_bytes(pack.bytes);
         progress.add_file();

@@ -89,7 +89,7 @@ impl Findings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
     }
 
-    fn damaged(&self, file: FileName, reason: impl ToString) {
+    fn damaged(&self, file: FileName, reason: &(impl ToString + ?Sized)) {
         self.add(Finding::Damaged { file, reason: reason.to_string() });
     }
 }
@@ -106,7 +106,7 @@ pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel
             SnapshotError::Sealed { error, .. } => error.to_string(),
             SnapshotError::NoSnapshot { reason, .. } => reason.clone(),
         };
-        findings.damaged(FileName::Of(FileKind::Snapshot, lost.id()), reason);
+        findings.damaged(FileName::Of(FileKind::Snapshot, lost.id()), &reason);
     }
     contents(&reader, &snapshots, &findings, cancel);
     let chosen: Vec<_> = packs.iter().filter(|pack| depth.includes(pack.id)).collect();

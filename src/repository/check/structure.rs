@@ -28,7 +28,7 @@ pub(super) fn sums(opened: &Opened, findings: &Findings) -> Result<(), StoreErro
                 Ok(_) => findings.damaged(file, "its content is not what its name says"),
                 // Removed meanwhile by somebody who may.
                 Err(error) if error.fault == Fault::Missing => {}
-                Err(error) => findings.damaged(file, error.fault),
+                Err(error) => findings.damaged(file, &error.fault),
             }
         });
     }
@@ -40,7 +40,7 @@ pub(super) fn packs(opened: &Opened, findings: &Findings) -> Result<Vec<Pack>, S
     let named: Mutex<BTreeMap<FileId, WrittenPack>> = Mutex::default();
     let files = opened.store.list(FileKind::Index)?;
     each(&files, AT_ONCE, |(id, _)| match index::file(&*opened.store, &opened.seal, *id) {
-        Err(reason) => findings.damaged(FileName::Of(FileKind::Index, *id), reason),
+        Err(reason) => findings.damaged(FileName::Of(FileKind::Index, *id), &reason),
         Ok(packs) => {
             let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
             named.extend(packs.into_iter().map(|pack| (pack.id, pack)));
@@ -55,15 +55,17 @@ pub(super) fn packs(opened: &Opened, findings: &Findings) -> Result<Vec<Pack>, S
             Some(pack) => {
                 let expected = pack_bytes(&pack);
                 if bytes != expected {
-                    findings.damaged(file, format!("it has {bytes} bytes and not {expected}"));
+                    findings.damaged(file, &format!("it has {bytes} bytes and not {expected}"));
                 }
                 packs.push(Pack { id, bytes, blobs: pack.blobs });
             }
         }
     }
     for (id, pack) in named {
-        findings
-            .damaged(FileName::Of(FileKind::Data, id), format!("it is not there, and held {} blobs", pack.blobs.len()));
+        findings.damaged(
+            FileName::Of(FileKind::Data, id),
+            &format!("it is not there, and held {} blobs", pack.blobs.len()),
+        );
     }
     Ok(packs)
 }

@@ -29,29 +29,29 @@ impl Marks {
         cancel: &Cancel,
     ) -> Result<Self, PruneError> {
         let marks = Self((0..reader.index.blobs().div_ceil(BITS)).map(|_| AtomicU64::new(0)).collect());
-        let lost = Mutex::new(None);
-        let lose = |path: PathBuf, reason: String| {
-            let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
-            lost.get_or_insert(PruneError::Lost { path, reason });
+        let first: Mutex<Option<PruneError>> = Mutex::default();
+        let give_up = |path: PathBuf, reason: String| {
+            let mut first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert(PruneError::Lost { path, reason });
         };
-        let mark = |kind, id, path: &dyn Fn() -> PathBuf| {
+        let need = |kind, id, path: &dyn Fn() -> PathBuf| {
             let found = reader.index.find_numbered(kind, id).find(|(_, at)| listed.contains_key(&at.pack));
             match found {
                 Some((number, _)) => marks.set(number),
-                None => lose(path(), format!("blob {id} is in no pack that is there")),
+                None => give_up(path(), format!("blob {id} is in no pack that is there")),
             }
         };
         let roots = snapshots.all.iter().map(|snapshot| (snapshot.tree, PathBuf::from(format!("{}:/", snapshot.id))));
         trees::visit(reader, roots, cancel, |(id, path), tree| match tree {
-            Err(error) => lose(path.clone(), error.to_string()),
+            Err(error) => give_up(path.clone(), error.to_string()),
             Ok(tree) => {
-                mark(BlobKind::Tree, *id, &|| path.clone());
+                need(BlobKind::Tree, *id, &|| path.clone());
                 for node in &tree.nodes {
                     let path = || path.join(node.name().unwrap_or_default());
                     needs(
                         node,
-                        |id| mark(BlobKind::Data, id, &path),
-                        || lose(path(), "a folder without a tree".to_owned()),
+                        |id| need(BlobKind::Data, id, &path),
+                        || give_up(path(), "a folder without a tree".to_owned()),
                     );
                 }
             }
@@ -59,7 +59,7 @@ impl Marks {
         if cancel.is_cancelled() {
             return Err(PruneError::Cancelled);
         }
-        lost.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(marks), Err)
+        first.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(marks), Err)
     }
 
     pub(super) fn has(&self, number: usize) -> bool {

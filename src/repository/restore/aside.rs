@@ -1,6 +1,8 @@
 //! What is in the place of a restore already. It is never deleted before everything is restored: until then it lies aside,
 //! in the same folder, so that moving it copies nothing.
 
+#![expect(clippy::disallowed_methods, reason = "moving files aside is what this module is for")]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! A number of files whose content is fetched together: pack by pack, in requests of a bounded size.
 
+#![expect(clippy::disallowed_methods, reason = "what an earlier restore left behind is in the way")]
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
@@ -74,14 +76,12 @@ impl Batch {
         let file = self.files.len();
         let mut failed = false;
         for ((blob, at), offset) in found.into_iter().zip(places(&lengths, size)) {
-            match (at, offset) {
-                (Some(at), Some(offset)) => self.pieces.push(Piece { at, blob, file, offset }),
-                (Some(_) | None, Some(_) | None) => {
-                    failed = true;
-                    journal
-                        .lost
-                        .add(&path, format!("blob {blob} is in no index, or its place is not known without it"));
-                }
+            if let (Some(at), Some(offset)) = (at, offset) {
+                self.pieces.push(Piece { at, blob, file, offset });
+            } else {
+                failed = true;
+                let reason = format!("blob {blob} is in no index, or its place is not known without it");
+                journal.lost.add(&path, &reason);
             }
         }
         let left = self.pieces.iter().rev().take_while(|piece| piece.file == file).count();
@@ -89,7 +89,7 @@ impl Batch {
         if let Err(error) = std::fs::remove_file(&unfinished)
             && error.kind() != io::ErrorKind::NotFound
         {
-            journal.lost.add(&unfinished, error);
+            journal.lost.add(&unfinished, &error);
         }
         let making = Making { path, unfinished, node, size, left: left.into(), failed: failed.into() };
         if left == 0 {
@@ -152,7 +152,7 @@ fn serve(reader: &Reader, files: &[Making], request: &[Piece], holes: Holes, jou
             });
             match written {
                 Ok(()) => journal.progress.add_bytes(blob.as_ref().map_or(0, |blob| blob.len() as u64)),
-                Err(reason) => making.fail(reason, journal),
+                Err(reason) => making.fail(&reason, journal),
             }
             if making.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 let file = open.take().filter(|(number, _)| *number == piece.file).map(|(_, file)| file);
@@ -184,7 +184,7 @@ impl Making {
             .open(&self.unfinished)
     }
 
-    fn fail(&self, reason: String, journal: &Journal) {
+    fn fail(&self, reason: &str, journal: &Journal) {
         // One reason for each file is enough.
         if !self.failed.swap(true, Ordering::AcqRel) {
             journal.lost.add(&self.path, reason);
@@ -195,16 +195,16 @@ impl Making {
     fn finish(&self, file: Option<File>, journal: &Journal) {
         let file = file.map_or_else(|| self.open(), Ok);
         if let Err(error) = file.and_then(|file| file.set_len(self.size)) {
-            self.fail(error.to_string(), journal);
+            self.fail(&error.to_string(), journal);
             return;
         }
-        attributes::set(&self.unfinished, &self.node, |reason| journal.unset.add(&self.path, reason));
+        attributes::set(&self.unfinished, &self.node, |reason| journal.unset.add(&self.path, &reason));
         if self.failed.load(Ordering::Acquire) {
             return;
         }
         match std::fs::rename(&self.unfinished, &self.path) {
             Ok(()) => journal.progress.add_file(),
-            Err(error) => self.fail(format!("it cannot take the place of what is there: {error}"), journal),
+            Err(error) => self.fail(&format!("it cannot take the place of what is there: {error}"), journal),
         }
     }
 }
@@ -213,9 +213,7 @@ fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // The longest name that Linux has, which this one is near already.
     if name.len() + INCOMPLETE.len() > 255 {
-        use sha2::Digest as _;
-        let sum = sha2::Sha256::digest(name.as_encoded_bytes());
-        name = sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+        name = BlobId::of(name.as_encoded_bytes()).to_string().into();
     }
     name.push(INCOMPLETE);
     path.with_file_name(name)

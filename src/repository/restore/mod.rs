@@ -1,6 +1,8 @@
 //! Puts files back as they were: content, links, special files, owners, modes, attributes, times. Memory is bounded: trees are
 //! walked once, and content is fetched for a limited number of files at a time.
 
+#![expect(clippy::disallowed_methods, reason = "a restore makes folders")]
+
 mod aside;
 mod attributes;
 mod batch;
@@ -122,7 +124,7 @@ pub fn restore(
     }
     // At the very end, and what is inside of another first: everything before this changes the times of folders.
     for Folder { path, node } in folders.iter().rev() {
-        attributes::set(path, node, |reason| journal.unset.add(path, reason));
+        attributes::set(path, node, |reason| journal.unset.add(path, &reason));
     }
     let done = progress.so_far();
     Ok(Restored { files: done.files, bytes: done.bytes, lost, unset: journal.unset.so_far(), aside })

@@ -68,7 +68,7 @@ impl<'a> Walk<'a> {
             match folders::link(&first, &path) {
                 Ok(()) => self.journal.progress.add_file(),
                 Err(error) => {
-                    self.journal.lost.add(&path, format!("it cannot be linked to {}: {error}", first.display()));
+                    self.journal.lost.add(&path, &format!("it cannot be linked to {}: {error}", first.display()));
                 }
             }
         }
@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
             let name = match node.name() {
                 Ok(name) => name,
                 Err(reason) => {
-                    self.journal.lost.add(&frame.inside, reason);
+                    self.journal.lost.add(&frame.inside, &reason);
                     continue;
                 }
             };
@@ -103,12 +103,11 @@ impl<'a> Walk<'a> {
                 Some(tree) if self.may_hold(&inside) => {
                     self.enter(&mut stack, tree, inside, path, Some(Box::new(node)));
                 }
-                Some(_) => {}
                 None if self.wanted(&inside) => {
                     self.make(&mut stack, None);
                     self.leaf(node, &inside, &path);
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
     }
@@ -116,7 +115,7 @@ impl<'a> Walk<'a> {
     fn enter(&mut self, stack: &mut Vec<Frame>, tree: BlobId, inside: PathBuf, path: PathBuf, node: Option<Box<Node>>) {
         match self.reader.tree(tree) {
             Ok(tree) => stack.push(Frame { nodes: tree.nodes.into_iter(), inside, path, node }),
-            Err(error) => self.journal.lost.add(&path, error),
+            Err(error) => self.journal.lost.add(&path, &error),
         }
     }
 
@@ -127,7 +126,7 @@ impl<'a> Walk<'a> {
             let Some(node) = frame.node.take() else { continue };
             match folders::make(&frame.path) {
                 Ok(()) => self.folders.push(Folder { path: frame.path.clone(), node: *node }),
-                Err(error) => self.journal.lost.add(&frame.path, error),
+                Err(error) => self.journal.lost.add(&frame.path, &error),
             }
         }
     }
@@ -143,11 +142,11 @@ impl<'a> Walk<'a> {
             | NodeKind::Fifo
             | NodeKind::Socket => match folders::special(path, &node) {
                 Ok(true) => {
-                    attributes::set(path, &node, |reason| self.journal.unset.add(path, reason));
+                    attributes::set(path, &node, |reason| self.journal.unset.add(path, &reason));
                     self.journal.progress.add_file();
                 }
                 Ok(false) => {}
-                Err(error) => self.journal.lost.add(path, error),
+                Err(error) => self.journal.lost.add(path, &error),
             },
         }
     }

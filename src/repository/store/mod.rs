@@ -88,7 +88,9 @@ impl fmt::Debug for FileId {
 impl FileId {
     pub fn of(content: &[Bytes]) -> Self {
         let mut sum = Sha256::new();
-        content.iter().for_each(|part| sum.update(part));
+        for part in content {
+            sum.update(part);
+        }
         Self(sum.finalize().into())
     }
 }
