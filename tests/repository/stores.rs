@@ -1,8 +1,11 @@
 //! What every store promises, whatever it is made of.
 
 use bytes::Bytes;
-use holdfast::repository::{Fault, FileId, FileKind, FileName, Folder, Lookup, Memory, Store, StoreError};
+use holdfast::repository::{
+    Fault, FileId, FileKind, FileName, Folder, Lookup, Memory, Opened, Store, StoreError, Version, init,
+};
 
+use crate::restic::{PASSWORD, Restic};
 use crate::servers::{Repository, Server};
 
 fn fault<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Fault {
@@ -156,6 +159,32 @@ fn behind_a_server(server: &Server, files: u16) {
     }
     server.make("bucket");
     keeps_its_promises(&*server.repository("bucket").store(), files);
+}
+
+/// Both read what the other wrote, behind the same server.
+#[test]
+fn restic_and_we_mean_the_same_place() {
+    for name in ["seaweedfs", "rclone", "swift"] {
+        let Some(server) = Server::start(name) else { continue };
+        if name != "rclone" {
+            server.make("bucket");
+        }
+        let repository = server.repository("bucket");
+        let store = repository.store();
+        init(&*store, PASSWORD, Version::V2).expect("nothing was there");
+        let restic = Restic::new();
+        restic.write("file", b"content");
+        let run = |arguments: &[&str]| {
+            let mut command = restic.command(arguments);
+            command.env("RESTIC_REPOSITORY", &repository.address).envs(&repository.variables);
+            let output = command.output().expect("restic is installed");
+            assert!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        run(&["backup", restic.files().to_str().expect("UTF-8")]);
+        run(&["check", "--read-data"]);
+        assert_eq!(store.list(FileKind::Snapshot).expect("listed").len(), 1, "{name}");
+        Opened::open(store, PASSWORD).expect("it opens");
+    }
 }
 
 #[test]

@@ -159,3 +159,70 @@ fn rest(variable: Variable) -> Option<Login> {
         Some(Login { user: variable(user)?, password: variable(password).unwrap_or_default() })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn tried(address: &str, variables: &[(&str, &str)]) -> Result<Entry, Missing> {
+        let variables: BTreeMap<_, _> = variables.iter().copied().collect();
+        let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+        entry(&address.parse().unwrap(), &variable, Lookup::Auto)
+    }
+
+    fn missing(address: &str, variables: &[(&str, &str)]) -> Missing {
+        tried(address, variables).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn all_that_is_missing_is_named() {
+        let azure = "azure:container:/";
+        assert_eq!(missing(azure, &[]), ["AZURE_ACCOUNT_NAME", "AZURE_ACCOUNT_KEY"]);
+        assert_eq!(missing(azure, &[("AZURE_ACCOUNT_SAS", "x")]), ["AZURE_ACCOUNT_NAME"]);
+        assert_eq!(missing(azure, &[("AZURE_ACCOUNT_NAME", "x")]), ["AZURE_ACCOUNT_KEY"]);
+        assert_eq!(missing("b2:bucket", &[("B2_ACCOUNT_KEY", "x")]), ["B2_ACCOUNT_ID"]);
+        assert_eq!(missing("s3:host/bucket", &[("AWS_ACCESS_KEY_ID", "x")]), ["AWS_SECRET_ACCESS_KEY"]);
+        assert_eq!(missing("s3:host/bucket", &[("AWS_ROLE_ARN", "x")]), ["AWS_WEB_IDENTITY_TOKEN_FILE"]);
+        let swift = "swift:container:/";
+        assert_eq!(missing(swift, &[]), ["OS_AUTH_URL (or ST_AUTH)"]);
+        assert_eq!(missing(swift, &[("ST_AUTH", "x"), ("ST_USER", "x")]), ["OS_PASSWORD (or ST_KEY)"]);
+        for enough in ["s3:host/bucket", "gs:bucket:/", "rest:http://host/", "/folder"] {
+            assert!(tried(enough, &[]).is_ok(), "{enough}");
+        }
+    }
+
+    #[test]
+    fn services_are_where_the_variables_say() {
+        let azure = [("AZURE_ACCOUNT_NAME", "me"), ("AZURE_ACCOUNT_KEY", "x")];
+        let endpoint = |more: &[(&str, &str)]| match tried("azure:container:/", &[&azure[..], more].concat()) {
+            Ok(Entry::Azure(azure)) => azure.endpoint,
+            _ => String::new(),
+        };
+        assert_eq!(endpoint(&[]), "https://me.blob.core.windows.net");
+        assert_eq!(
+            endpoint(&[("AZURE_ENDPOINT_SUFFIX", "core.chinacloudapi.cn")]),
+            "https://me.blob.core.chinacloudapi.cn"
+        );
+        let Ok(Entry::Google(google)) = tried("gs:bucket:/", &[("STORAGE_EMULATOR_HOST", "host:1")]) else { panic!() };
+        assert_eq!(google.endpoint.as_deref(), Some("http://host:1"));
+        assert!(matches!(google.login, GoogleLogin::Nobody));
+    }
+
+    #[test]
+    fn the_login_of_swift_is_of_the_version_in_its_url() {
+        let login = |url: &str, more: &[(&str, &str)]| {
+            let user = [("OS_AUTH_URL", url), ("OS_USERNAME", "me"), ("OS_PASSWORD", "secret")];
+            match tried("swift:container:/", &[&user[..], more].concat()) {
+                Ok(Entry::Swift(container)) => container.login,
+                _ => panic!("{url}"),
+            }
+        };
+        assert!(matches!(login("https://host/auth/v1.0", &[]), swift::Login::V1 { .. }));
+        assert!(matches!(login("https://host/v2.0", &[]), swift::Login::V2 { .. }));
+        assert!(matches!(login("https://host/v3", &[]), swift::Login::V3 { .. }));
+        let token = [("OS_STORAGE_URL", "https://host/v1/me"), ("OS_AUTH_TOKEN", "token")];
+        assert!(matches!(login("https://host/v3", &token), swift::Login::Token { .. }));
+    }
+}

@@ -239,3 +239,47 @@ impl Container {
         Ok(Transport::new(http, Service::Swift(session)).under(operator))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> Option<String> {
+        Some(value.to_owned())
+    }
+
+    /// As the documentation of Keystone has them; no registry offers a server of it.
+    #[test]
+    fn logins_are_as_documented() {
+        let identity =
+            || Identity { user: text("me"), password: text("secret"), tenant: text("shop"), ..Identity::default() };
+        let v2 = json!({ "auth": { "passwordCredentials": { "username": "me", "password": "secret" }, "tenantName": "shop" } });
+        assert_eq!(identity().v2(), v2);
+        let user = json!({ "name": "me", "domain": { "id": "default" }, "password": "secret" });
+        let scope = json!({ "project": { "name": "shop", "domain": { "name": "ours" } } });
+        let v3 = json!({ "auth": { "identity": { "methods": ["password"], "password": { "user": user } }, "scope": scope } });
+        assert_eq!(Identity { tenant_domain: text("ours"), ..identity() }.v3(), v3);
+        let application =
+            Identity { application_id: text("id"), application_secret: text("secret"), ..Identity::default() };
+        let credential = json!({ "id": "id", "secret": "secret" });
+        let v3 = json!({ "identity": { "methods": ["application_credential"], "application_credential": credential } });
+        assert_eq!(application.v3()["auth"], v3);
+    }
+
+    #[test]
+    fn the_object_store_is_found_in_the_catalogue() {
+        let v2 = json!([{ "type": "compute", "endpoints": [{ "publicURL": "https://compute" }] },
+            { "type": "object-store", "endpoints": [{ "region": "a", "publicURL": "https://a" }, { "region": "b", "publicURL": "https://b" }] }]);
+        let v3 = json!([{ "type": "object-store", "endpoints": [
+            { "interface": "internal", "region": "b", "url": "https://inside" }, { "interface": "public", "region": "b", "url": "https://b" }] }]);
+        assert_eq!(storage_url(Some(&v2), None), Ok("https://a".to_owned()));
+        for catalogue in [&v2, &v3] {
+            assert_eq!(storage_url(Some(catalogue), Some("b")), Ok("https://b".to_owned()));
+            assert!(
+                storage_url(Some(catalogue), Some("c"))
+                    .is_err_and(|fault| fault.to_string().contains("OS_REGION_NAME"))
+            );
+        }
+        assert!(storage_url(None, None).is_err());
+    }
+}
