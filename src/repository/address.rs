@@ -232,7 +232,11 @@ fn decoded(text: &str) -> Option<String> {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Local(path) => write!(f, "{}", path.display()),
+            Address::Local(path) => {
+                let text = path.display().to_string();
+                let looks_like_another = !text.starts_with(['/', '.']) && text.contains(':');
+                write!(f, "{}{text}", if looks_like_another { "local:" } else { "" })
+            }
             Address::S3 { endpoint, bucket, prefix } => {
                 let slash = if prefix.is_empty() { "" } else { "/" };
                 write!(f, "s3:{endpoint}/{bucket}{slash}{prefix}")
@@ -264,7 +268,8 @@ mod tests {
             ("/srv/a", "/srv/a"),
             ("srv/a", "srv/a"),
             ("../a:b", "../a:b"),
-            ("local:a:b", "a:b"),
+            ("local:a:b", "local:a:b"),
+            ("local:/srv/a", "/srv/a"),
             ("s3:s3.amazonaws.com/bucket", "s3:https://s3.amazonaws.com/bucket"),
             ("s3://s3.amazonaws.com/bucket/a//b/", "s3:https://s3.amazonaws.com/bucket/a/b"),
             ("s3:host:9000/bucket/a/../b/./c", "s3:https://host:9000/bucket/b/c"),
@@ -295,7 +300,7 @@ mod tests {
         assert_eq!(url.as_str(), "https://host:8000/a/");
         assert_eq!(*login, Some(Login { user: "me".to_owned(), password: "se@cret".to_owned() }));
         for text in [address.to_string(), format!("{address:?}"), refused("rest:ftp://me:se@cret/")] {
-            assert!(!text.contains("cret") && !text.contains("me:"), "{text}");
+            assert!(!text.contains("cret") && !text.contains("me:s"), "{text}");
         }
         assert!(refused("s3:key:secret@host/bucket").starts_with("keys do not belong"));
         assert!(!refused("s3:key:secret@host/bucket").contains("secret@"));

@@ -1,5 +1,7 @@
 //! Which variables give access to which service: those of restic and the keys of Stash's Secrets.
 
+use std::path::PathBuf;
+
 use url::Url;
 
 use super::buckets::{Azure, Backblaze, Google, GoogleLogin};
@@ -12,7 +14,7 @@ const AZURE: &str = "core.windows.net";
 
 /// All that is needed to ask a service.
 pub(super) enum Entry {
-    Folder,
+    Folder(PathBuf),
     S3(Bucket),
     Google(Google),
     Azure(Azure),
@@ -27,7 +29,7 @@ type Missing = Vec<&'static str>;
 
 pub(super) fn entry(address: &Address, variable: Variable, lookup: Lookup) -> Result<Entry, Missing> {
     match address {
-        Address::Local(_) => Ok(Entry::Folder),
+        Address::Local(path) => Ok(Entry::Folder(path.clone())),
         Address::S3 { endpoint, bucket, prefix } => Ok(Entry::S3(Bucket {
             endpoint: endpoint.clone(),
             name: bucket.clone(),

@@ -92,7 +92,7 @@ fn remote_store(address: &Address, access: &Access) -> Result<Arc<dyn Store>, Co
     let http = Http::new(&trust, pace(access.upload), pace(access.download), access.patience)?;
     let driver = Driver::new(access.cancel.clone()).map_err(|error| ConnectError::Threads(error.to_string()))?;
     let (open, condition): (Open, Condition) = match entry {
-        Entry::Folder => return Ok(Arc::new(Folder::new(location.into()))),
+        Entry::Folder(path) => return Ok(Arc::new(Folder::new(path))),
         Entry::Rest { url, login } => return Ok(Arc::new(Rest::new(location, url, login.as_ref(), http, driver))),
         Entry::S3(bucket) => (Box::new(move || Box::pin(bucket.clone().open(http.clone()))), Condition::Asked),
         Entry::Google(bucket) => {
