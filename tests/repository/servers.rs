@@ -110,6 +110,32 @@ impl Server {
                 let container = format!("{url}/v1/AUTH_holdfast/{bucket}");
                 curl(&["--header", &token, "--request", "PUT", &container]);
             }
+            "keystone" => {
+                let password = r#"{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "backup",
+                    "domain": {"name": "Default"}, "password": "holdfast-secret"}}},
+                    "scope": {"project": {"name": "holdfast", "domain": {"name": "Default"}}}}}"#;
+                let json = ["--header", "Content-Type: application/json", "--data", password];
+                let said =
+                    curl(&[&json[..], &["--dump-header", "-", &format!("{url}/identity/v3/auth/tokens")]].concat());
+                let header = |line: &str| {
+                    Some(
+                        line.split_once(':')
+                            .filter(|(name, _)| name.eq_ignore_ascii_case("x-subject-token"))?
+                            .1
+                            .trim()
+                            .to_owned(),
+                    )
+                };
+                let token = said.lines().find_map(header).expect("a token");
+                let storage = said.split('"').find(|text| text.contains("/v1/AUTH_")).expect("a catalogue");
+                curl(&[
+                    "--header",
+                    &format!("X-Auth-Token: {token}"),
+                    "--request",
+                    "PUT",
+                    &format!("{storage}/{bucket}"),
+                ]);
+            }
             other => panic!("{other} has no buckets"),
         }
     }
@@ -132,6 +158,18 @@ impl Server {
                 let repository =
                     Repository::new(&format!("swift:{bucket}:/some/prefix"), &[("ST_USER", "holdfast:backup")]);
                 return repository.with("ST_AUTH", &format!("{url}/auth/v1.0")).with("ST_KEY", "holdfast-secret");
+            }
+            "keystone" => {
+                let variables = [
+                    ("OS_USERNAME", "backup"),
+                    ("OS_PASSWORD", "holdfast-secret"),
+                    ("OS_PROJECT_NAME", "holdfast"),
+                    ("OS_USER_DOMAIN_NAME", "Default"),
+                    ("OS_PROJECT_DOMAIN_NAME", "Default"),
+                    ("OS_REGION_NAME", "lab"),
+                ];
+                let repository = Repository::new(&format!("swift:{bucket}:/some/prefix"), &variables);
+                return repository.with("OS_AUTH_URL", &format!("{url}/identity/v3"));
             }
             other => panic!("{other} has no repositories"),
         };

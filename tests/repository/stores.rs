@@ -5,6 +5,7 @@ use holdfast::repository::{
     Fault, FileId, FileKind, FileName, Folder, Lookup, Memory, Opened, Store, StoreError, Version, init,
 };
 
+use crate::backups::maker;
 use crate::restic::{PASSWORD, Restic};
 use crate::servers::{Repository, Server};
 
@@ -142,6 +143,15 @@ fn swift_keeps_its_promises() {
 }
 
 #[test]
+fn swift_behind_keystone_keeps_its_promises() {
+    let Some(server) = Server::start("keystone") else { return };
+    behind_a_server(&server, SOME);
+    let elsewhere = server.repository("bucket").with("OS_REGION_NAME", "nowhere").store();
+    let fault = fault(elsewhere.size(FileName::Config));
+    assert!(matches!(&fault, Fault::Broken(reason) if reason.contains("OS_REGION_NAME")), "{fault:?}");
+}
+
+#[test]
 fn rest_on_rclone_keeps_its_promises() {
     let Some(server) = Server::start("rclone") else { return };
     keeps_its_promises(&*server.repository("some").store(), MANY);
@@ -171,7 +181,7 @@ fn restic_and_we_mean_the_same_place() {
         }
         let repository = server.repository("bucket");
         let store = repository.store();
-        init(&*store, PASSWORD, Version::V2).expect("nothing was there");
+        init(&*store, PASSWORD, Version::V2, &maker()).expect("nothing was there");
         let restic = Restic::new();
         restic.write("file", b"content");
         let run = |arguments: &[&str]| {

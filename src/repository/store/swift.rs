@@ -248,7 +248,7 @@ mod tests {
         Some(value.to_owned())
     }
 
-    /// As the documentation of Keystone has them; no registry offers a server of it.
+    /// As the documentation of Keystone has them; version 2 and application credentials are asked of no server.
     #[test]
     fn logins_are_as_documented() {
         let identity =
