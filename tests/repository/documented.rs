@@ -29,12 +29,12 @@ fn refused(status: u16, code: &str) -> Answer {
     said(status, &json!({ "status": status, "code": code, "message": "" }))
 }
 
-impl B2 {
-    fn listed(&self, name: &str, version: &(String, Vec<u8>)) -> Value {
-        json!({ "fileName": name, "fileId": version.0, "contentLength": version.1.len(), "action": "upload", "contentMd5": null,
-            "contentType": "application/octet-stream", "fileInfo": {}, "uploadTimestamp": 0 })
-    }
+fn listed(name: &str, version: &(String, Vec<u8>)) -> Value {
+    json!({ "fileName": name, "fileId": version.0, "contentLength": version.1.len(), "action": "upload", "contentMd5": null,
+        "contentType": "application/octet-stream", "fileInfo": {}, "uploadTimestamp": 0 })
+}
 
+impl B2 {
     fn list_names(&self, query: &BTreeMap<String, String>) -> Answer {
         let text = |name: &str| query.get(name).map_or("", String::as_str);
         // As documented, 100 is the default.
@@ -43,17 +43,14 @@ impl B2 {
             .files
             .iter()
             .filter(|(name, _)| name.starts_with(text("prefix")) && name.as_str() >= text("startFileName"));
-        let page: Vec<_> = found
-            .by_ref()
-            .take(most)
-            .filter_map(|(name, versions)| Some(self.listed(name, versions.last()?)))
-            .collect();
+        let page: Vec<_> =
+            found.by_ref().take(most).filter_map(|(name, versions)| Some(listed(name, versions.last()?))).collect();
         said(200, &json!({ "files": page, "nextFileName": found.next().map(|(name, _)| name) }))
     }
 
     fn upload(&mut self, request: &Request<()>, content: Vec<u8>) -> Answer {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let sum: String = Sha1::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = Sha1::digest(&content).iter().fold(String::new(), |sum, byte| format!("{sum}{byte:02x}"));
         if header("authorization") != "upload-token" {
             return refused(401, "bad_auth_token");
         }
@@ -67,7 +64,7 @@ impl B2 {
         }
         let name = header("x-bz-file-name").to_owned();
         let version = (format!("version-{}", self.uploads), content);
-        let listed = self.listed(&name, &version);
+        let listed = listed(&name, &version);
         self.files.entry(name).or_default().push(version);
         said(200, &listed)
     }
@@ -108,9 +105,8 @@ impl B2 {
             "b2_list_file_versions" => {
                 let prefix = asked["prefix"].as_str().unwrap_or_default();
                 let found = self.files.iter().filter(|(name, _)| name.starts_with(prefix));
-                let files: Vec<_> = found
-                    .flat_map(|(name, versions)| versions.iter().map(|version| self.listed(name, version)))
-                    .collect();
+                let files: Vec<_> =
+                    found.flat_map(|(name, versions)| versions.iter().map(|version| listed(name, version))).collect();
                 said(200, &json!({ "files": files, "nextFileName": null, "nextFileId": null }))
             }
             "b2_delete_file_version" => {

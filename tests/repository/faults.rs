@@ -131,6 +131,8 @@ fn a_server_that_lies_about_lengths_is_found_out() {
     }
 }
 
+type Ask = fn(&dyn Store) -> Fault;
+
 /// Ends the wish while `ask` hangs; how long it took to come back.
 fn cancelled_while(
     store: &Arc<dyn Store>,
@@ -145,7 +147,7 @@ fn cancelled_while(
         });
         let begun = Instant::now();
         while !hangs() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "nothing hangs");
+            assert!(begun.elapsed() < Duration::from_mins(1), "nothing hangs");
             std::thread::yield_now();
         }
         let wished = Instant::now();
@@ -160,7 +162,6 @@ fn cancelled_while(
 fn work_ends_within_a_second_wherever_it_hangs() {
     let Some(Behind { proxy, repository, _server }) = behind_a_proxy() else { return };
     let upload = || vec![Bytes::from(vec![7; 64 << 20])];
-    type Ask = fn(&dyn Store) -> Fault;
     let asks: [(&str, Ask); 4] = [
         ("GET", |store| fault(store.read(PACK))),
         ("GET", |store| fault(store.list(FileKind::Data))),

@@ -110,32 +110,7 @@ impl Server {
                 let container = format!("{url}/v1/AUTH_holdfast/{bucket}");
                 curl(&["--header", &token, "--request", "PUT", &container]);
             }
-            "keystone" => {
-                let password = r#"{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "backup",
-                    "domain": {"name": "Default"}, "password": "holdfast-secret"}}},
-                    "scope": {"project": {"name": "holdfast", "domain": {"name": "Default"}}}}}"#;
-                let json = ["--header", "Content-Type: application/json", "--data", password];
-                let said =
-                    curl(&[&json[..], &["--dump-header", "-", &format!("{url}/identity/v3/auth/tokens")]].concat());
-                let header = |line: &str| {
-                    Some(
-                        line.split_once(':')
-                            .filter(|(name, _)| name.eq_ignore_ascii_case("x-subject-token"))?
-                            .1
-                            .trim()
-                            .to_owned(),
-                    )
-                };
-                let token = said.lines().find_map(header).expect("a token");
-                let storage = said.split('"').find(|text| text.contains("/v1/AUTH_")).expect("a catalogue");
-                curl(&[
-                    "--header",
-                    &format!("X-Auth-Token: {token}"),
-                    "--request",
-                    "PUT",
-                    &format!("{storage}/{bucket}"),
-                ]);
-            }
+            "keystone" => make_behind_keystone(&url, bucket),
             other => panic!("{other} has no buckets"),
         }
     }
@@ -245,4 +220,18 @@ fn azure_login(container: &str) -> (String, String) {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key of any length");
     mac.update(text.as_bytes());
     (date, STANDARD.encode(mac.finalize().into_bytes()))
+}
+
+fn make_behind_keystone(url: &str, bucket: &str) {
+    let password = r#"{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "backup",
+        "domain": {"name": "Default"}, "password": "holdfast-secret"}}},
+        "scope": {"project": {"name": "holdfast", "domain": {"name": "Default"}}}}}"#;
+    let json = ["--header", "Content-Type: application/json", "--data", password];
+    let said = curl(&[&json[..], &["--dump-header", "-", &format!("{url}/identity/v3/auth/tokens")]].concat());
+    let header = |line: &str| {
+        Some(line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("x-subject-token"))?.1.trim().to_owned())
+    };
+    let token = said.lines().find_map(header).expect("a token");
+    let storage = said.split('"').find(|text| text.contains("/v1/AUTH_")).expect("a catalogue");
+    curl(&["--header", &format!("X-Auth-Token: {token}"), "--request", "PUT", &format!("{storage}/{bucket}")]);
 }
