@@ -42,6 +42,12 @@ impl Reader {
         Ok(Self { store, seal, index: Arc::new(index), lost })
     }
 
+    /// The same from another store, such as a slower copy.
+    #[must_use]
+    pub fn through(self, store: Arc<dyn Store>) -> Self {
+        Self { store, ..self }
+    }
+
     /// From the first place that has it whole.
     pub fn blob(&self, kind: BlobKind, id: BlobId) -> Result<Vec<u8>, BlobError> {
         let mut failed = None;

@@ -22,7 +22,11 @@ pub(crate) fn opened(restic: &Restic) -> Opened {
 
 /// Does a backup with a lock of its own.
 pub(crate) fn with_lock<T>(opened: &Opened, work: impl FnOnce(&Backup<'_>) -> T) -> T {
-    let lock: Held = opened.locks(nobody(), clock::now).take(Mode::Shared, SignedDuration::ZERO).expect("it is free");
+    let lock = opened.locks(nobody(), clock::now).take(Mode::Shared, SignedDuration::ZERO).expect("it is free");
+    with(opened, lock, work)
+}
+
+pub(crate) fn with<T>(opened: &Opened, lock: Held, work: impl FnOnce(&Backup<'_>) -> T) -> T {
     let labels = Labels {
         host: "host-0".to_owned(),
         username: "backup".to_owned(),

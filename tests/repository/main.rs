@@ -7,8 +7,11 @@ mod harness;
 
 mod backups;
 mod caches;
+mod commands;
 mod documented;
+mod failures;
 mod faults;
+mod kills;
 mod locks;
 mod making;
 mod restic;

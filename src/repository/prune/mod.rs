@@ -38,6 +38,10 @@ pub enum PruneError {
     Lost { path: PathBuf, reason: String },
     #[error("nothing that is needed was removed: {0}")]
     Blob(#[from] BlobError),
+    #[error(
+        "nothing was removed: the store lists other snapshots or index files than before, although nobody else may write"
+    )]
+    Changed,
     #[error("nothing was removed: it was cancelled")]
     Cancelled,
 }
@@ -49,6 +53,8 @@ pub struct Prune<'a> {
     lock: Arc<Held>,
     reader: Reader,
     used: Marks,
+    /// Names of the snapshots that were looked at.
+    snapshots: BTreeSet<FileId>,
     pub plan: Plan,
 }
 
@@ -78,7 +84,8 @@ impl<'a> Prune<'a> {
             }
         }
         let plan = plan::plan(&packs, unused_percent);
-        Ok(Self { opened, lock, reader, used, plan })
+        let snapshots = snapshots.all.iter().map(|snapshot| snapshot.id).collect();
+        Ok(Self { opened, lock, reader, used, snapshots, plan })
     }
 
     pub fn run(self, cancel: &Cancel) -> Result<Plan, PruneError> {
@@ -91,6 +98,7 @@ impl<'a> Prune<'a> {
             return Err(PruneError::Cancelled);
         }
         self.name(&old)?;
+        self.look_again(&old)?;
         // From here on, what is removed is named by no index.
         for (id, _) in &old {
             self.remove(FileName::Of(FileKind::Index, *id))?;
@@ -166,6 +174,17 @@ impl<'a> Prune<'a> {
             }
         }
         if written.packs.is_empty() { Ok(()) } else { self.write(&written) }
+    }
+
+    /// Nobody writes beside an exclusive lock. A store that lists something else now has given an old list before, and what
+    /// it did not list must not be taken for what nobody needs.
+    fn look_again(&self, old: &[(FileId, u64)]) -> Result<(), PruneError> {
+        let listed = |kind| -> Result<BTreeSet<FileId>, StoreError> {
+            Ok(self.opened.store.list(kind)?.into_iter().map(|(id, _)| id).collect())
+        };
+        let index = listed(FileKind::Index)?;
+        let same = listed(FileKind::Snapshot)? == self.snapshots && old.iter().all(|(id, _)| index.contains(id));
+        if same { Ok(()) } else { Err(PruneError::Changed) }
     }
 
     fn write(&self, index: &Written) -> Result<(), PruneError> {
