@@ -15,6 +15,7 @@ test: prerequisites
 
 bench: prerequisites
 	cargo bench --bench loop
+	cargo bench --bench repository
 
 prerequisites:
 	@tests/prerequisites.sh
