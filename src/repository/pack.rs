@@ -16,6 +16,8 @@ const LENGTH_BYTES: usize = 4;
 /// In the list: kind, length and name; a compressed blob has two lengths.
 const PLAIN_ENTRY_BYTES: u64 = 1 + 4 + 32;
 const PACKED_ENTRY_BYTES: u64 = PLAIN_ENTRY_BYTES + 4;
+/// Of the list beside its entries, with its length.
+pub(super) const LIST_OVERHEAD: u64 = OVERHEAD as u64 + LENGTH_BYTES as u64;
 /// More than any pack of restic's has.
 const LIST_BYTES_MAX: u64 = 16 << 20;
 
@@ -61,8 +63,12 @@ impl Pack {
 
 /// What the list of these blobs takes, with its length.
 pub(super) fn list_bytes(blobs: &[WrittenBlob]) -> u64 {
-    let entry = |blob: &WrittenBlob| if blob.uncompressed_length > 0 { PACKED_ENTRY_BYTES } else { PLAIN_ENTRY_BYTES };
-    blobs.iter().map(entry).sum::<u64>() + u64::from(OVERHEAD) + LENGTH_BYTES as u64
+    blobs.iter().map(|blob| entry_bytes(blob.uncompressed_length > 0)).sum::<u64>() + LIST_OVERHEAD
+}
+
+/// Of one blob in the list.
+pub(super) fn entry_bytes(packed: bool) -> u64 {
+    if packed { PACKED_ENTRY_BYTES } else { PLAIN_ENTRY_BYTES }
 }
 
 fn list(blobs: &[WrittenBlob]) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Which blobs some snapshot needs: a bit for each, since there may be millions.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +25,7 @@ impl Marks {
     pub(super) fn of(
         reader: &Reader,
         snapshots: &Snapshots,
-        listed: &BTreeMap<FileId, u64>,
+        whole: &BTreeSet<FileId>,
         cancel: &Cancel,
     ) -> Result<Self, PruneError> {
         let marks = Self((0..reader.index.blobs().div_ceil(BITS)).map(|_| AtomicU64::new(0)).collect());
@@ -35,10 +35,10 @@ impl Marks {
             first.get_or_insert(PruneError::Lost { path, reason });
         };
         let need = |kind, id, path: &dyn Fn() -> PathBuf| {
-            let found = reader.index.find_numbered(kind, id).find(|(_, at)| listed.contains_key(&at.pack));
+            let found = reader.index.find_numbered(kind, id).find(|(_, at)| whole.contains(&at.pack));
             match found {
                 Some((number, _)) => marks.set(number),
-                None => give_up(path(), format!("blob {id} is in no pack that is there")),
+                None => give_up(path(), format!("blob {id} is in no pack that is there and whole")),
             }
         };
         let roots = snapshots.all.iter().map(|snapshot| (snapshot.tree, PathBuf::from(format!("{}:/", snapshot.id))));

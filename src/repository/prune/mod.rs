@@ -15,9 +15,10 @@ pub use plan::Plan;
 use plan::Use;
 
 use super::cancel::Cancel;
-use super::index::{self, Location, Written, WrittenBlob, WrittenPack};
+use super::index::{self, Index, Location, Written, WrittenBlob, WrittenPack};
 use super::lock::Held;
 use super::open::Opened;
+use super::pack;
 use super::parallel::{AT_ONCE, each};
 use super::reader::{BlobError, Reader, data};
 use super::snapshots::Snapshots;
@@ -58,6 +59,19 @@ pub struct Prune<'a> {
     pub plan: Plan,
 }
 
+/// What is there, and what the index says of it.
+fn packs(opened: &Opened, index: &Index) -> Result<BTreeMap<FileId, Use>, StoreError> {
+    let listed = opened.store.list(FileKind::Data)?.into_iter();
+    let mut packs: BTreeMap<_, _> =
+        listed.map(|(id, bytes)| (id, Use { bytes: Some(bytes), ..Use::default() })).collect();
+    for (_, at) in index.all() {
+        let pack = packs.entry(at.pack).or_default();
+        pack.named_bytes += u64::from(at.length);
+        pack.list_bytes += pack::entry_bytes(at.unpacked.is_some());
+    }
+    Ok(packs)
+}
+
 impl<'a> Prune<'a> {
     /// Looks at everything and removes nothing.
     pub fn plan(opened: &'a Opened, lock: Arc<Held>, unused_percent: u64, cancel: &Cancel) -> Result<Self, PruneError> {
@@ -71,17 +85,14 @@ impl<'a> Prune<'a> {
             let file = FileName::Of(FileKind::Index, lost.id);
             return Err(PruneError::Damaged { file, reason: lost.reason.clone() });
         }
-        let listed: BTreeMap<_, _> = opened.store.list(FileKind::Data)?.into_iter().collect();
-        let used = Marks::of(&reader, &snapshots, &listed, cancel)?;
-        let mut packs: BTreeMap<FileId, Use> =
-            listed.into_iter().map(|(id, bytes)| (id, Use { bytes: Some(bytes), ..Use::default() })).collect();
-        for (number, at) in reader.index.all() {
+        let mut packs = packs(opened, &reader.index)?;
+        // A pack that is not as long as it must be holds nothing that can be counted on.
+        let whole: BTreeSet<_> = packs.iter().filter(|(_, pack)| pack.is_whole()).map(|(id, _)| *id).collect();
+        let used = Marks::of(&reader, &snapshots, &whole, cancel)?;
+        for (_, at) in reader.index.all().filter(|(number, _)| used.has(*number)) {
             let pack = packs.entry(at.pack).or_default();
-            pack.named_bytes += u64::from(at.length);
-            if used.has(number) {
-                pack.used_bytes += u64::from(at.length);
-                pack.used_blobs += 1;
-            }
+            pack.used_bytes += u64::from(at.length);
+            pack.used_blobs += 1;
         }
         let plan = plan::plan(&packs, unused_percent);
         let snapshots = snapshots.all.iter().map(|snapshot| snapshot.id).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::repository::pack;
 use crate::repository::store::FileId;
 
 /// What is known of a pack.
@@ -14,6 +15,15 @@ pub(super) struct Use {
     pub(super) used_blobs: u64,
     /// Of all blobs that an index names in it.
     pub(super) named_bytes: u64,
+    /// What these blobs take in the list at the end of the pack.
+    pub(super) list_bytes: u64,
+}
+
+impl Use {
+    /// As long as the index says.
+    pub(super) fn is_whole(&self) -> bool {
+        self.bytes == Some(self.named_bytes + self.list_bytes + pack::LIST_OVERHEAD)
+    }
 }
 
 /// What is to be done.
@@ -86,7 +96,13 @@ mod tests {
 
     fn pack(used: u64, unused: u64) -> Use {
         let named_bytes = used + unused;
-        Use { bytes: Some(named_bytes + 100), used_bytes: used, used_blobs: u64::from(used > 0), named_bytes }
+        Use {
+            bytes: Some(named_bytes + 100),
+            used_bytes: used,
+            used_blobs: u64::from(used > 0),
+            named_bytes,
+            list_bytes: 64,
+        }
     }
 
     #[test]
