@@ -35,9 +35,9 @@ pub(super) fn visit(
                     let mut below = below.lock().unwrap_or_else(PoisonError::into_inner);
                     let (seen, next) = &mut *below;
                     for node in &tree.nodes {
-                        if let (Some(subtree), Ok(name)) = (node.subtree, node.name())
-                            && seen.insert(subtree.half())
-                        {
+                        // Also of a folder whose name we would not restore: what is in it is needed, and others may.
+                        if let Some(subtree) = node.subtree.filter(|subtree| seen.insert(subtree.half())) {
+                            let name = node.name().unwrap_or_else(|_| format!("{:?}", node.name).into());
                             next.push((subtree, at.1.join(name)));
                         }
                     }

@@ -27,7 +27,8 @@ use super::writer::{INDEX_BLOBS, WriteError, Writer, create};
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PruneError {
-    #[error("nothing was removed: {0}")]
+    // Also while packs are removed one after the other.
+    #[error("nothing that is needed was removed: {0}")]
     Store(#[from] StoreError),
     #[error("nothing that is needed was removed: {0}")]
     Write(#[from] WriteError),
