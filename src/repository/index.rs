@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::blob::{BlobId, BlobKind};
 use super::parallel::{AT_ONCE, each};
 use super::sealed::{OVERHEAD, Seal};
-use super::store::{FileId, FileKind, FileName, Store, StoreError};
+use super::store::{FileId, FileKind, FileName, OTHER_CONTENT, Store, StoreError};
 
 /// A piece of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,6 +169,9 @@ impl Index {
 /// The packs that one file of the index names.
 pub(super) fn file(store: &dyn Store, seal: &Seal, id: FileId) -> Result<Vec<WrittenPack>, String> {
     let sealed = store.read(FileName::Of(FileKind::Index, id)).map_err(|error| error.fault.to_string())?;
+    if FileId::of(std::slice::from_ref(&sealed)) != id {
+        return Err(OTHER_CONTENT.to_owned());
+    }
     let plain = seal.open(&sealed).map_err(|error| error.to_string())?;
     drop(sealed);
     let written: Written = serde_json::from_slice(&plain).map_err(|error| format!("it is no index: {error}"))?;

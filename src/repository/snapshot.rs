@@ -1,5 +1,6 @@
 //! A snapshot: when, of what and by whom, and the tree that holds it.
 
+use bytes::Bytes;
 use jiff::Zoned;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
@@ -8,7 +9,7 @@ use thiserror::Error;
 
 use super::blob::BlobId;
 use super::sealed::{Seal, SealError};
-use super::store::FileId;
+use super::store::{FileId, OTHER_CONTENT};
 
 /// What restic and we need of a snapshot file; it may hold more.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +73,10 @@ struct Summary {
 }
 
 impl Snapshot {
-    pub fn read(id: FileId, sealed: &[u8], seal: &Seal) -> Result<Self, SnapshotError> {
+    pub fn read(id: FileId, sealed: &Bytes, seal: &Seal) -> Result<Self, SnapshotError> {
+        if FileId::of(std::slice::from_ref(sealed)) != id {
+            return Err(SnapshotError::NoSnapshot { id, reason: OTHER_CONTENT.to_owned() });
+        }
         let plain = seal.open(sealed).map_err(|error| SnapshotError::Sealed { id, error })?;
         Self::parse(id, &plain)
     }

@@ -9,7 +9,7 @@ use crate::repository::pack::{self, PackError};
 use crate::repository::parallel::{each, workers};
 use crate::repository::progress::Progress;
 use crate::repository::reader;
-use crate::repository::store::{FileId, FileKind, FileName};
+use crate::repository::store::{FileId, FileKind, FileName, OTHER_CONTENT};
 
 pub(super) fn read(opened: &Opened, packs: &[&Pack], findings: &Findings, progress: &Progress, cancel: &Cancel) {
     each(packs, workers(), |pack| {
@@ -28,7 +28,7 @@ pub(super) fn read(opened: &Opened, packs: &[&Pack], findings: &Findings, progre
 
 fn one(opened: &Opened, pack: &Pack, content: &bytes::Bytes, damaged: impl Fn(String)) {
     if FileId::of(std::slice::from_ref(content)) != pack.id {
-        damaged("its content is not what its name says".to_owned());
+        damaged(OTHER_CONTENT.to_owned());
     }
     let bytes = content.len() as u64;
     let part = |offset: u64, length: u64| {

@@ -7,7 +7,7 @@ use super::{Finding, Findings, pack_bytes};
 use crate::repository::index::{self, WrittenBlob, WrittenPack};
 use crate::repository::open::Opened;
 use crate::repository::parallel::{AT_ONCE, each};
-use crate::repository::store::{Fault, FileId, FileKind, FileName, StoreError};
+use crate::repository::store::{Fault, FileId, FileKind, FileName, OTHER_CONTENT, StoreError};
 
 /// A pack that is there, and what the index says is in it.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) fn sums(opened: &Opened, findings: &Findings) -> Result<(), StoreErro
             let file = FileName::Of(kind, *id);
             match opened.store.read(file) {
                 Ok(content) if FileId::of(std::slice::from_ref(&content)) == *id => {}
-                Ok(_) => findings.damaged(file, "its content is not what its name says"),
+                Ok(_) => findings.damaged(file, OTHER_CONTENT),
                 // Removed meanwhile by somebody who may.
                 Err(error) if error.fault == Fault::Missing => {}
                 Err(error) => findings.damaged(file, &error.fault),

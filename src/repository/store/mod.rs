@@ -63,6 +63,9 @@ impl FileKind {
     }
 }
 
+/// What is wrong with a file that has the name of another.
+pub(super) const OTHER_CONTENT: &str = "its content is not what its name says";
+
 /// SHA-256 of a file's bytes, by which it is named.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub [u8; 32]);

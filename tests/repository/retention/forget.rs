@@ -192,7 +192,7 @@ impl Repository {
             let id = FileId(Sha256::digest(&sealed).into());
             let name = FileName::Of(FileKind::Snapshot, id).to_string();
             std::fs::write(self.restic.repository().join(name), &sealed).expect("written");
-            Snapshot::read(id, &sealed, &seal).expect("it is one")
+            Snapshot::read(id, &sealed.into(), &seal).expect("it is one")
         };
         files.iter().map(write).collect()
     }
