@@ -9,7 +9,7 @@ use super::config::Config;
 use super::key::{KeyError, KeyFile};
 use super::lock::{Lock, Locks};
 use super::sealed::Seal;
-use super::store::{Fault, FileId, FileKind, FileName, Store, StoreError};
+use super::store::{Fault, FileId, FileKind, FileName, OTHER_CONTENT, Store, StoreError};
 
 /// Trying a key costs some tenths of a second on purpose.
 const KEYS_MAX: usize = 20;
@@ -20,6 +20,10 @@ pub enum OpenError {
     NoRepository { location: String },
     #[error("{location}: the password opens none of the keys")]
     WrongPassword { location: String },
+    #[error(
+        "{location}: every key is gone, and without one nobody can read it: put one back from a copy of the repository"
+    )]
+    NoKey { location: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{location}: {file}: {reason}")]
@@ -76,7 +80,12 @@ impl Opened {
 /// The first key that the password opens. One that is damaged keeps nobody from using another.
 fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal), OpenError> {
     let mut damaged = None;
-    for (id, _) in store.list(FileKind::Key)?.into_iter().take(KEYS_MAX) {
+    let location = store.location();
+    let keys = store.list(FileKind::Key)?;
+    if keys.is_empty() {
+        return Err(OpenError::NoKey { location });
+    }
+    for (id, _) in keys.into_iter().take(KEYS_MAX) {
         let file = FileName::Of(FileKind::Key, id);
         let text = match store.read(file) {
             Err(error) if error.fault == Fault::Missing => continue,
@@ -84,11 +93,14 @@ fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal), OpenErr
         };
         match KeyFile::parse(&text).and_then(|key| key.open(password)) {
             Ok(seal) => return Ok((id, seal)),
+            // The password may well be right.
+            Err(KeyError::Password) if FileId::of(std::slice::from_ref(&text)) != id => {
+                damaged = Some((file, OTHER_CONTENT.to_owned()));
+            }
             Err(KeyError::Password) => {}
             Err(error @ (KeyError::NoKey(_) | KeyError::Seal(_))) => damaged = Some((file, error.to_string())),
         }
     }
-    let location = store.location();
     Err(match damaged {
         Some((file, reason)) => OpenError::Broken { location, file, reason },
         None => OpenError::WrongPassword { location },

@@ -26,6 +26,6 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
         (_, Some(OpenError::NoRepository { .. }), _) => NO_REPOSITORY,
         (_, Some(OpenError::WrongPassword { .. }), _) => WRONG_PASSWORD,
         (_, _, Some(LockError::Locked(_))) => LOCKED,
-        (false, Some(OpenError::Store(_) | OpenError::Broken { .. }) | None, _) => FAILED,
+        (false, Some(OpenError::NoKey { .. } | OpenError::Store(_) | OpenError::Broken { .. }) | None, _) => FAILED,
     }
 }
