@@ -16,6 +16,7 @@ use super::parallel::{AT_ONCE, each};
 use super::progress::Progress;
 use super::reader::{BlobError, Reader};
 use super::snapshot::Snapshot;
+use super::snapshots::Snapshots;
 use super::store::{FileId, StoreError};
 use super::trees;
 use super::writer::{WriteError, Writer};
@@ -41,7 +42,7 @@ pub struct Target<'a> {
     pub lock: Arc<Held>,
 }
 
-/// The name of each snapshot there. What was copied before is not copied again.
+/// The name of the snapshot there. What was copied before is not copied again.
 pub fn copy(
     from: (&Opened, &Reader),
     to: &Target<'_>,
@@ -50,6 +51,10 @@ pub fn copy(
     cancel: &Cancel,
 ) -> Result<FileId, CopyError> {
     let (opened, reader) = from;
+    let copies = Snapshots::read(to.opened)?;
+    if let Some(copied) = copies.all.iter().find(|there| is_copy(there, snapshot)) {
+        return Ok(copied.id);
+    }
     let there = Reader::new(to.opened)?;
     let writer = Writer::new(to.opened, Arc::clone(&there.index), Arc::clone(&to.lock));
     let failed: Mutex<Option<CopyError>> = Mutex::default();
@@ -87,4 +92,13 @@ pub fn copy(
     // It names a snapshot that is not there.
     written.remove("parent");
     Ok(edit::write(to.opened, &to.lock, snapshot.id, written)?)
+}
+
+/// As restic sees it: made of the same snapshot, and nothing was changed in either since.
+fn is_copy(there: &Snapshot, snapshot: &Snapshot) -> bool {
+    let original = snapshot.original.unwrap_or(snapshot.id);
+    let said = |of: &Snapshot| (of.tree, of.host.clone(), of.username.clone(), of.paths.clone(), of.tags.clone());
+    (there.id == original || there.original == Some(original))
+        && there.time.timestamp() == snapshot.time.timestamp()
+        && said(there) == said(snapshot)
 }
