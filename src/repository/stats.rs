@@ -30,10 +30,15 @@ pub fn stats(reader: &Reader, snapshots: &[&Snapshot], cancel: &Cancel) -> Resul
         match tree {
             Err(error) => drop(failed.get_or_insert(error)),
             Ok(tree) => {
-                add(reader, stats, BlobKind::Tree, *id);
+                let mut add = |kind, id| {
+                    if let Err(error) = add(reader, stats, kind, id) {
+                        failed.get_or_insert(error);
+                    }
+                };
+                add(BlobKind::Tree, *id);
                 for blob in tree.nodes.iter().flat_map(Node::blobs) {
                     if seen.insert(blob.half()) {
-                        add(reader, stats, BlobKind::Data, *blob);
+                        add(BlobKind::Data, *blob);
                     }
                 }
             }
@@ -43,12 +48,12 @@ pub fn stats(reader: &Reader, snapshots: &[&Snapshot], cancel: &Cancel) -> Resul
     failed.map_or(Ok(stats), Err)
 }
 
-fn add(reader: &Reader, stats: &mut Stats, kind: BlobKind, id: BlobId) {
-    if let Some(at) = reader.index.find(kind, id).next() {
-        stats.blobs += 1;
-        stats.stored_bytes += u64::from(at.length);
-        stats.plain_bytes += u64::from(at.plain_bytes());
-    }
+fn add(reader: &Reader, stats: &mut Stats, kind: BlobKind, id: BlobId) -> Result<(), BlobError> {
+    let at = reader.index.find(kind, id).next().ok_or(BlobError::Unknown(id))?;
+    stats.blobs += 1;
+    stats.stored_bytes += u64::from(at.length);
+    stats.plain_bytes += u64::from(at.plain_bytes());
+    Ok(())
 }
 
 /// Files and bytes that a restore of one snapshot gives: a file with several names counts once.

@@ -24,6 +24,16 @@ pub(crate) struct Facts {
     first_name: PathBuf,
 }
 
+impl Facts {
+    pub(crate) fn is_file(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
+    pub(crate) fn first_name(&self) -> &Path {
+        &self.first_name
+    }
+}
+
 pub(crate) fn facts(root: &Path) -> BTreeMap<PathBuf, Facts> {
     let mut all = BTreeMap::new();
     let mut first_names = BTreeMap::new();
