@@ -48,8 +48,12 @@ impl Opened {
             Err(error) if error.fault == Fault::Missing => return Err(OpenError::NoRepository { location }),
             other => other?,
         };
-        let (key, seal) = open_key(&*store, password)?;
-        let plain = seal.open(&sealed).map_err(|error| broken(FileName::Config, error.to_string()))?;
+        let (key, seal, is_named) = open_key(&*store, password)?;
+        let plain = seal.open(&sealed).map_err(|error| match is_named {
+            true => broken(FileName::Config, error.to_string()),
+            // It opens, but perhaps another repository.
+            false => broken(FileName::Of(FileKind::Key, key), OTHER_CONTENT.to_owned()),
+        })?;
         let config = Config::parse(&plain).map_err(|reason| broken(FileName::Config, reason))?;
         Ok(Self { store, seal: Arc::new(seal), config, key })
     }
@@ -77,8 +81,8 @@ impl Opened {
     }
 }
 
-/// The first key that the password opens. One that is damaged keeps nobody from using another.
-fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal), OpenError> {
+/// The first key that the password opens, and whether it is what its name says. One that is damaged keeps nobody from using another.
+fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal, bool), OpenError> {
     let mut damaged = None;
     let location = store.location();
     let keys = store.list(FileKind::Key)?;
@@ -91,10 +95,11 @@ fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal), OpenErr
             Err(error) if error.fault == Fault::Missing => continue,
             other => other?,
         };
+        let is_named = FileId::of(std::slice::from_ref(&text)) == id;
         match KeyFile::parse(&text).and_then(|key| key.open(password)) {
-            Ok(seal) => return Ok((id, seal)),
+            Ok(seal) => return Ok((id, seal, is_named)),
             // The password may well be right.
-            Err(KeyError::Password) if FileId::of(std::slice::from_ref(&text)) != id => {
+            Err(KeyError::Password) if !is_named => {
                 damaged = Some((file, OTHER_CONTENT.to_owned()));
             }
             Err(KeyError::Password) => {}
