@@ -72,6 +72,20 @@ pub(crate) fn files(store: &Folder) -> BTreeMap<FileName, u64> {
     listed.collect()
 }
 
+/// A folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("made");
+    for entry in fs::read_dir(from).expect("listed") {
+        let entry = entry.expect("one");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
 impl History {
     pub(crate) fn of(restic: Restic, seed: u64) -> Self {
         let opened = opened(&restic);

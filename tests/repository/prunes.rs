@@ -11,7 +11,7 @@ use holdfast::repository::{Cancel, Depth, FileId, FileKind, FileName, Mode, Open
 
 use crate::backups::{made, with_lock};
 use crate::guarded::{Deed, Guarded};
-use crate::history::{History, checked, files, locked, named, planned, pruned};
+use crate::history::{History, checked, copy, files, locked, named, planned, pruned};
 use crate::restic::{PASSWORD, Restic};
 use crate::trees::{Seeded, facts};
 
@@ -266,19 +266,6 @@ fn cut_off_anywhere_it_loses_nothing_and_the_next_one_ends_it() {
         if done.is_ok() {
             assert!(changes > 8, "{changes}");
             return;
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("listed") {
-        let entry = entry.expect("one");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("copied");
         }
     }
 }
