@@ -41,11 +41,11 @@ pub struct Node {
     /// As Go counts its bits; missing for none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time")]
     pub mtime: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time")]
     pub atime: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time")]
     pub ctime: Option<Timestamp>,
     #[serde(default)]
     pub uid: u32,
@@ -153,6 +153,11 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserial
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// One that is beyond what we can tell, such as the last day of the year 9999, does not make a whole folder unreadable.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
+}
+
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&BASE64.encode(&self.0))
@@ -182,6 +187,18 @@ mod tests {
         assert_eq!(serde_json::to_string(&tree).unwrap(), text);
         assert_eq!(tree.nodes[0].name().unwrap().as_bytes(), b"a\xff");
         assert_eq!(serde_json::from_str::<Tree>(r#"{"nodes":null}"#).unwrap(), Tree::default());
+    }
+
+    #[test]
+    fn a_time_beyond_all_times_loses_nothing_else() {
+        for (time, expected) in [
+            ("9999-12-31T23:59:59.999999999Z", None),
+            ("0000-01-01T00:00:00+18:00", "-000001-12-31T06:00:00Z".parse().ok()),
+            ("2026-11-21T19:21:47.5+01:00", "2026-11-21T18:21:47.5Z".parse().ok()),
+        ] {
+            let text = format!(r#"{{"nodes":[{{"name":"a","type":"file","mtime":"{time}","content":[]}}]}}"#);
+            assert_eq!(serde_json::from_str::<Tree>(&text).unwrap().nodes[0].mtime, expected, "{time}");
+        }
     }
 
     #[test]
