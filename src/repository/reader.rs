@@ -21,6 +21,8 @@ pub enum BlobError {
     Other { id: BlobId, at: Box<Location> },
     #[error("blob {id}: {error}")]
     Store { id: BlobId, error: Box<StoreError> },
+    #[error("it was cancelled")]
+    Cancelled,
     #[error("tree {id} is no tree: {reason}")]
     NoTree { id: BlobId, reason: String },
 }

@@ -44,6 +44,9 @@ pub fn stats(reader: &Reader, snapshots: &[&Snapshot], cancel: &Cancel) -> Resul
             }
         }
     });
+    if cancel.is_cancelled() {
+        return Err(BlobError::Cancelled);
+    }
     let (stats, _, failed) = gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.map_or(Ok(stats), Err)
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast::repository::{
-    Depth, FileId, FileKind, FileName, Finding, Folder, OpenError, Opened, Reader, Store as _, Version,
+    Cancel, Depth, Fault, FileId, FileKind, FileName, Finding, Folder, OpenError, Opened, Progress, Reader, Store as _,
+    Version, check,
 };
 use serde_json::Value;
 
@@ -260,4 +261,8 @@ fn parts_and_shares_together_read_everything() {
     assert!(share(100).is_sound());
     let all = with(&history, victim.1, Flip(40), victim.2, || (share(100).is_sound(), share(0).is_sound()));
     assert_eq!(all, (false, true), "what is not read is not judged");
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let error = check(&history.opened, Depth::All, &Progress::default(), &cancel).expect_err("nothing was looked at");
+    assert_eq!(error.fault, Fault::Cancelled);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use holdfast::repository::{Cancel, Reader, Snapshot, Version, restore_size, stats};
+use holdfast::repository::{BlobError, Cancel, Reader, Snapshot, Version, restore_size, stats};
 use serde_json::Value;
 
 use crate::backups::made;
@@ -79,4 +79,8 @@ fn what_is_lost_is_said() {
         assert!(result.is_err(), "without {}: {result:?}", path.display());
         fs::write(&path, text).expect("put back");
     }
+    let reader = Reader::new(&history.opened).expect("the index can be read");
+    let (all, cancel) = (history.snapshots().all, Cancel::default());
+    cancel.cancel();
+    assert_eq!(stats(&reader, &all.iter().collect::<Vec<_>>(), &cancel), Err(BlobError::Cancelled));
 }

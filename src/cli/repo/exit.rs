@@ -1,7 +1,7 @@
 //! Exit codes, which are restic's.
 
 use crate::repository::{
-    BackupError, CopyError, DumpError, Fault, LockError, OpenError, PruneError, RestoreError, StoreError,
+    BackupError, BlobError, CopyError, DumpError, Fault, LockError, OpenError, PruneError, RestoreError, StoreError,
 };
 
 pub(super) const FAILED: u8 = 1;
@@ -20,6 +20,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
             || matches!(cause.downcast_ref(), Some(DumpError::Cancelled))
             || matches!(cause.downcast_ref(), Some(PruneError::Cancelled))
             || matches!(cause.downcast_ref(), Some(CopyError::Cancelled))
+            || matches!(cause.downcast_ref(), Some(BlobError::Cancelled))
     });
     match (cancelled, error.downcast_ref::<OpenError>(), error.downcast_ref::<LockError>()) {
         (true, _, _) => CANCELLED,

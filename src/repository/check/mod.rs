@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::reader::{BlobError, Reader};
 use super::snapshot::SnapshotError;
 use super::snapshots::Snapshots;
-use super::store::{FileId, FileKind, FileName, StoreError};
+use super::store::{Fault, FileId, FileKind, FileName, StoreError};
 use super::trees;
 use super::{blob::BlobKind, pack};
 
@@ -113,6 +113,11 @@ pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel
     if depth != Depth::Structure {
         progress.expect_bytes(chosen.iter().map(|pack| pack.bytes).sum());
         data::read(opened, &chosen, &findings, progress, cancel);
+    }
+    if cancel.is_cancelled() {
+        // What was not looked at would count as sound.
+        let (location, file) = (opened.store.location(), FileKind::Data.folder().to_owned());
+        return Err(StoreError { location, file, fault: Fault::Cancelled });
     }
     let mut findings = findings.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     findings.sort_by_key(|finding| (!finding.is_error(), finding.to_string()));
