@@ -1,5 +1,6 @@
 //! What is backed up: 60 % of it cannot be compressed, 40 % is text.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ fn write(path: &Path, size: u64, random: &mut Random) {
             while text.len() < stretch {
                 let word = random.next();
                 text.push_str(words[usize::try_from(word % 8).expect("small")]);
-                text.push_str(&format!(" {} ", word >> 48));
+                let _ = write!(text, " {} ", word >> 48);
             }
             text.into_bytes()
         };

@@ -18,7 +18,8 @@ pub(crate) struct Far {
 }
 
 impl Far {
-    pub(crate) fn in_front_of(port: u16, late_ms: u64) -> Self {
+    pub(crate) fn in_front_of(url: &str, late_ms: u64) -> Self {
+        let port: u16 = url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address with a port");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let far = Self { port: listener.local_addr().expect("bound").port(), requests: Arc::default() };
         let requests = Arc::clone(&far.requests);

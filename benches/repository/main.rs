@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench reads clocks, files and its arguments, and starts programs")]
 
 #[path = "../../tests/harness/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "made for the tests; a part of it serves here too")]
+#[allow(unused_imports, reason = "made for the tests; a part of it serves here too")]
 mod harness;
 #[path = "../../tests/repository/servers.rs"]
 #[allow(dead_code, reason = "made for the tests; a part of it serves here too")]
@@ -51,7 +51,7 @@ fn measure(name: &str, shape: Shape, server: Option<&servers::Server>) {
     let home = tempfile::tempdir().expect("a temporary folder");
     let files = home.path().join("files");
     data::make(&files, shape);
-    let far = server.map(|server| Far::in_front_of(server.port(), FAR_MS));
+    let far = server.map(|server| Far::in_front_of(&server.url(), FAR_MS));
     let sides = [Program::Holdfast, Program::Restic].map(|program| {
         let place = match (&far, server) {
             (Some(far), Some(server)) => Place::remote(program, far, server),

@@ -176,6 +176,18 @@ mod tests {
         })
     }
 
+    /// Gives what there is in portions of all sizes.
+    struct Slow<'a>(&'a [u8], usize);
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 = self.1 * 31 % 8191 + 1;
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
     #[test]
     fn cuts_are_where_the_window_says() {
         let bytes = random_bytes(24 << 20);
@@ -189,19 +201,9 @@ mod tests {
         }
         assert!(last.len() <= MAX_BYTES);
         // Reading in other portions cuts at the same places.
-        struct Slow<'a>(&'a [u8], usize);
-        impl Read for Slow<'_> {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.1 = self.1 * 31 % 8191 + 1;
-                let count = self.1.min(buffer.len()).min(self.0.len());
-                buffer[..count].copy_from_slice(&self.0[..count]);
-                self.0 = &self.0[count..];
-                Ok(count)
-            }
-        }
         let again = pieces(&bytes, Slow(&bytes, 1));
         assert_eq!(again.iter().map(Vec::len).collect::<Vec<_>>(), found.iter().map(Vec::len).collect::<Vec<_>>());
-        let sums = |pieces: &[Vec<u8>]| pieces.iter().map(|piece| Sha256::digest(piece)).collect::<Vec<_>>();
+        let sums = |pieces: &[Vec<u8>]| pieces.iter().map(Sha256::digest).collect::<Vec<_>>();
         // Something new at the front changes the first pieces only.
         let shifted = [b"new".as_slice(), &bytes].concat();
         let known = sums(&found);

@@ -51,8 +51,8 @@ pub fn copy(
     cancel: &Cancel,
 ) -> Result<FileId, CopyError> {
     let (opened, reader) = from;
-    let copies = Snapshots::read(to.opened)?;
-    if let Some(copied) = copies.all.iter().find(|there| is_copy(there, snapshot)) {
+    let known = Snapshots::read(to.opened)?;
+    if let Some(copied) = known.all.iter().find(|there| is_copy(there, snapshot)) {
         return Ok(copied.id);
     }
     let there = Reader::new(to.opened)?;

@@ -49,10 +49,13 @@ impl Opened {
             other => other?,
         };
         let (key, seal, is_named) = open_key(&*store, password)?;
-        let plain = seal.open(&sealed).map_err(|error| match is_named {
-            true => broken(FileName::Config, error.to_string()),
-            // It opens, but perhaps another repository.
-            false => broken(FileName::Of(FileKind::Key, key), OTHER_CONTENT.to_owned()),
+        let plain = seal.open(&sealed).map_err(|error| {
+            if is_named {
+                broken(FileName::Config, error.to_string())
+            } else {
+                // It opens, but perhaps another repository.
+                broken(FileName::Of(FileKind::Key, key), OTHER_CONTENT.to_owned())
+            }
         })?;
         let config = Config::parse(&plain).map_err(|reason| broken(FileName::Config, reason))?;
         Ok(Self { store, seal: Arc::new(seal), config, key })

@@ -80,7 +80,7 @@ fn what_cannot_be_read_is_named_and_the_snapshot_says_so() {
     // Root reads everything but a folder in the place of a file, and what the kernel refuses to anybody.
     std::os::unix::fs::symlink("/proc/self/mem", restic.files().join("link")).expect("made");
     restic.write("closed", b"secret");
-    fs::set_permissions(restic.files().join("closed"), fs::Permissions::from_mode(0)).expect("set");
+    fs::set_permissions(restic.files().join("closed"), fs::Permissions::from_mode(0o000)).expect("set");
     let stored = stored(&restic);
     let root = fs::read(restic.files().join("closed")).is_ok();
     assert_eq!(stored.unread.count, u64::from(!root), "{stored:?}");
@@ -103,7 +103,8 @@ fn what_has_not_changed_is_not_read_again_whoever_stored_it() {
     let second = stored(&restic);
     assert_eq!((second.counts.files_unmodified, second.counts.files_changed), (19, 1), "{second:?}");
     let third = stored(&restic);
-    assert_eq!(third.added.blobs, 0, "{third:?}");
+    // Folders above, which others change meanwhile, are part of a snapshot too.
+    assert!(third.added.blobs <= 2 && third.added.bytes < 2_000, "{third:?}");
     let theirs = restic.done(&["backup", "--json", "--host", "host-0", restic.files().to_str().expect("UTF-8")]);
     assert!(theirs.contains(r#""files_unmodified":20"#), "restic trusts what we stored: {theirs}");
 }
@@ -129,6 +130,17 @@ fn excluded_and_other_folders_are_left_out() {
     assert!(matches!(missing, Err(BackupError::NoSource { .. })), "{missing:?}");
 }
 
+/// Ends with an error where others end.
+struct Dying<'a>(&'a [u8]);
+impl std::io::Read for Dying<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match std::io::Read::read(&mut self.0, buffer)? {
+            0 => Err(std::io::Error::other("connection lost")),
+            read => Ok(read),
+        }
+    }
+}
+
 #[test]
 fn a_stream_is_a_file_only_when_it_ended_well() {
     let restic = made(Version::V2);
@@ -140,15 +152,6 @@ fn a_stream_is_a_file_only_when_it_ended_well() {
     let dumped = restic.run(&["dump", "latest", "/dumps/all.sql"]).stdout;
     assert!(dumped == bytes, "restic dumps what was streamed");
 
-    struct Dying<'a>(&'a [u8]);
-    impl std::io::Read for Dying<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            match std::io::Read::read(&mut self.0, buffer)? {
-                0 => Err(std::io::Error::other("connection lost")),
-                read => Ok(read),
-            }
-        }
-    }
     let dying = with_lock(&opened, |backup| backup.stream(&name, Dying(&bytes[..16 << 20]), || Ok(())));
     assert!(dying.expect_err("it died").to_string().contains("connection lost"));
     let failed = with_lock(&opened, |backup| backup.stream(&name, bytes.as_slice(), || Err("exit code 1".to_owned())));

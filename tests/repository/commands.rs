@@ -79,6 +79,9 @@ fn exit_codes_are_those_of_restic() {
     assert_eq!(code(&["snapshots"]), Some(10), "no repository");
     done(&restic, &["init"]);
     assert_eq!(code(&["init"]), Some(1), "it is there already");
+    let named =
+        holdfast(&restic, &["snapshots", "-r"]).arg(restic.repository()).env_remove("RESTIC_REPOSITORY").output();
+    assert!(named.expect("it runs").status.success(), "as a flag, behind the command too");
     let wrong = holdfast(&restic, &["snapshots"]).env("RESTIC_PASSWORD", "wrong").output().expect("it runs");
     assert_eq!(wrong.status.code(), Some(12), "a wrong password");
     assert_eq!(code(&["backup", "/no/such/folder"]), Some(1));
@@ -90,7 +93,7 @@ fn exit_codes_are_those_of_restic() {
     let mut theirs = restic.backup_of_a_pipe();
     let begun = Instant::now();
     while fs::read_dir(restic.repository().join("locks")).map_or(0, Iterator::count) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "restic takes no lock");
+        assert!(begun.elapsed() < Duration::from_mins(1), "restic takes no lock");
         std::thread::sleep(Duration::from_millis(20));
     }
     let locked = run(&restic, &["prune"]);
@@ -117,7 +120,7 @@ fn what_is_not_stored_gives_code_3_and_is_named() {
         return;
     }
     open("a+rwX", home);
-    fs::set_permissions(restic.files().join("closed/secret"), std::os::unix::fs::PermissionsExt::from_mode(0))
+    fs::set_permissions(restic.files().join("closed/secret"), std::os::unix::fs::PermissionsExt::from_mode(0o000))
         .expect("set");
     let files = restic.files();
     let ours = holdfast(&restic, &["backup", files.to_str().expect("UTF-8")]);
@@ -149,7 +152,7 @@ fn whoever_is_told_to_end_ends_within_a_second_and_leaves_no_lock() {
         let locks = || fs::read_dir(restic.repository().join("locks")).map_or(0, Iterator::count);
         let begun = Instant::now();
         while locks() == 0 {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it takes no lock");
+            assert!(begun.elapsed() < Duration::from_mins(1), "it takes no lock");
             std::thread::sleep(Duration::from_millis(20));
         }
         let told = Instant::now();

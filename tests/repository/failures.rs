@@ -50,11 +50,11 @@ impl Faulty {
         (opened.clone().over(faulty.clone()), faulty)
     }
 
-    fn error(&self, file: impl ToString, fault: Fault) -> StoreError {
+    fn error(&self, file: &(impl ToString + ?Sized), fault: Fault) -> StoreError {
         StoreError { location: self.location(), file: file.to_string(), fault }
     }
 
-    fn step(&self, file: impl ToString) -> Result<(), StoreError> {
+    fn step(&self, file: &(impl ToString + ?Sized)) -> Result<(), StoreError> {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
         match self.trouble {
             Trouble::FailsFrom(first) if number >= first => {
@@ -91,32 +91,32 @@ impl Store for Faulty {
     }
 
     fn size(&self, file: FileName) -> Result<u64, StoreError> {
-        self.step(file)?;
+        self.step(&file)?;
         Ok(self.inner.size(file)? + self.more())
     }
 
     fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-        self.step(file)?;
+        self.step(&file)?;
         Ok(self.cut(self.inner.read(file)?))
     }
 
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
-        self.step(file)?;
+        self.step(&file)?;
         Ok(self.cut(self.inner.read_part(file, offset, length)?))
     }
 
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
-        self.step(file)?;
+        self.step(&file)?;
         if let Trouble::FullAfter(files) = self.trouble
             && self.created.fetch_add(1, Ordering::SeqCst) >= files
         {
-            return Err(self.error(file, Fault::Full));
+            return Err(self.error(&file, Fault::Full));
         }
         self.inner.create(file, content)
     }
 
     fn remove(&self, file: FileName) -> Result<(), StoreError> {
-        self.step(file)?;
+        self.step(&file)?;
         self.inner.remove(file)
     }
 }
@@ -251,6 +251,33 @@ fn cut_reads_and_wrong_sizes_give_no_wrong_content() {
     sound(&well, "lies");
 }
 
+/// All but the index is as it is now.
+#[derive(Debug)]
+struct OldIndex(Arc<dyn Store>, Vec<(FileId, u64)>);
+impl Store for OldIndex {
+    fn location(&self) -> String {
+        self.0.location()
+    }
+    fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError> {
+        if kind == FileKind::Index { Ok(self.1.clone()) } else { self.0.list(kind) }
+    }
+    fn size(&self, file: FileName) -> Result<u64, StoreError> {
+        self.0.size(file)
+    }
+    fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
+        self.0.read(file)
+    }
+    fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
+        self.0.read_part(file, offset, length)
+    }
+    fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
+        self.0.create(file, content)
+    }
+    fn remove(&self, file: FileName) -> Result<(), StoreError> {
+        self.0.remove(file)
+    }
+}
+
 #[test]
 fn old_lists_make_a_prune_stop_and_cost_a_backup_room_only() {
     let (restic, well) = world(4);
@@ -265,31 +292,6 @@ fn old_lists_make_a_prune_stop_and_cost_a_backup_room_only() {
     // Packs are new and the index is old: what no index names would look unused.
     let snapshots = names(&well);
     forget(&well, &with_exclusive(&well), &snapshots[..1]).expect("it is forgotten");
-    #[derive(Debug)]
-    struct OldIndex(Arc<dyn Store>, Vec<(FileId, u64)>);
-    impl Store for OldIndex {
-        fn location(&self) -> String {
-            self.0.location()
-        }
-        fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError> {
-            if kind == FileKind::Index { Ok(self.1.clone()) } else { self.0.list(kind) }
-        }
-        fn size(&self, file: FileName) -> Result<u64, StoreError> {
-            self.0.size(file)
-        }
-        fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-            self.0.read(file)
-        }
-        fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
-            self.0.read_part(file, offset, length)
-        }
-        fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
-            self.0.create(file, content)
-        }
-        fn remove(&self, file: FileName) -> Result<(), StoreError> {
-            self.0.remove(file)
-        }
-    }
     let mut index = well.store().list(FileKind::Index).expect("listed");
     index.truncate(1);
     let stale = well.clone().over(Arc::new(OldIndex(well.store(), index)));

@@ -48,7 +48,7 @@ impl Guarded {
         (Self::new(root, guard), left)
     }
 
-    fn ask(&self, deed: Deed, file: impl ToString) -> Result<(), StoreError> {
+    fn ask(&self, deed: Deed, file: &(impl ToString + ?Sized)) -> Result<(), StoreError> {
         let error = |fault| StoreError { location: self.location(), file: file.to_string(), fault };
         (self.guard)(deed).map_err(error)
     }
@@ -65,27 +65,27 @@ impl Store for Guarded {
     }
 
     fn size(&self, file: FileName) -> Result<u64, StoreError> {
-        self.ask(Deed::Look, file)?;
+        self.ask(Deed::Look, &file)?;
         self.inner.size(file)
     }
 
     fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-        self.ask(Deed::Look, file)?;
+        self.ask(Deed::Look, &file)?;
         self.inner.read(file)
     }
 
     fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
-        self.ask(Deed::Look, file)?;
+        self.ask(Deed::Look, &file)?;
         self.inner.read_part(file, offset, length)
     }
 
     fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
-        self.ask(Deed::Create(file), file)?;
+        self.ask(Deed::Create(file), &file)?;
         self.inner.create(file, content)
     }
 
     fn remove(&self, file: FileName) -> Result<(), StoreError> {
-        self.ask(Deed::Remove(file), file)?;
+        self.ask(Deed::Remove(file), &file)?;
         self.inner.remove(file)
     }
 }

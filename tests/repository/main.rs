@@ -14,6 +14,7 @@ mod documented;
 mod dumps;
 mod failures;
 mod faults;
+mod foreign;
 mod guarded;
 mod history;
 mod keys;

@@ -38,7 +38,7 @@ fn locks(restic: &Restic) -> usize {
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "{what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -141,7 +141,7 @@ fn we_prune_at_no_moment_of_a_backup_of_restic() {
     std::thread::scope(|scope| {
         let opened = &history.opened;
         let waiting = scope.spawn(move || {
-            let patience = SignedDuration::from_secs(60);
+            let patience = SignedDuration::from_mins(1);
             let lock = opened.locks(nobody(), clock::now).take(Mode::Exclusive, patience).expect("restic ends");
             let none = Cancel::default();
             Prune::plan(opened, Arc::new(lock), 0, &none)?.run(&none)
@@ -176,7 +176,7 @@ fn we_wait_while_restic_prunes() {
     let taken = locks.take(Mode::Shared, SignedDuration::ZERO);
     assert!(matches!(taken, Err(LockError::Locked(_))), "{taken:?}");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| locks.take(Mode::Shared, SignedDuration::from_secs(60)));
+        let waiting = scope.spawn(|| locks.take(Mode::Shared, SignedDuration::from_mins(1)));
         kill_process(process, Signal::CONT).expect("it goes on");
         ended(prune).expect("it is pruned");
         let held = waiting.join().expect("no panic").expect("restic is done");

@@ -42,15 +42,15 @@ fn assert_nothing_is_left_to_restic(history: &History) {
 
 /// In turn: we, restic, we.
 fn both_prune(mut history: History) {
-    let mut most: Vec<_> = history.seen.keys().copied().collect();
-    most.retain(|id| id.0[0] % 4 > 0);
+    let all = history.snapshots().all;
+    let most: Vec<_> = all.iter().enumerate().filter(|(number, _)| number % 4 > 0).map(|(_, one)| one.id).collect();
     let (ours, theirs) = most.split_at(most.len() / 2);
     history.forget(ours);
     history.let_restic_forget(theirs);
     let before = history.bytes();
     let plan = pruned(&history.opened, 5).expect("it is pruned");
     let shrunk = before - history.bytes();
-    assert!(plan.freed_bytes() > before / 4, "{plan:?} of {before}");
+    assert!(plan.freed_bytes() > before / 8, "{plan:?} of {before}");
     // Lists of blobs in packs are not counted.
     assert!(shrunk.abs_diff(plan.freed_bytes()) < plan.freed_bytes() / 50, "{shrunk} and not {}", plan.freed_bytes());
     history.assert_tidy();
@@ -187,7 +187,7 @@ fn nothing_is_removed_when_it_is_not_known_what_is_needed() {
             FileName::Config => {}
         }
     }
-    let indexes = &mut paths.get_mut(&FileKind::Index).expect("some");
+    let indexes = paths.get_mut(&FileKind::Index).expect("some");
     indexes.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).expect("a time"));
     let indexes = indexes.clone();
     let damages: [(&[PathBuf], &[Damage]); 5] = [

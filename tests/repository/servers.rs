@@ -56,10 +56,6 @@ impl Server {
         Some(Self { name, pid: Pid::from_raw(pid).expect("not 0"), port, folder })
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

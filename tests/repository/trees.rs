@@ -53,7 +53,7 @@ fn gather(
     let content = if kind.is_file() {
         format!("{:x}", Sha256::digest(fs::read(&path).expect("it can be read")))
     } else if kind.is_symlink() {
-        format!("{:?}", fs::read_link(&path).expect("a link"))
+        format!("{:?}", fs::read_link(&path).expect("a link").as_os_str().as_encoded_bytes())
     } else {
         String::new()
     };
@@ -82,7 +82,9 @@ fn gather(
         let mut names: Vec<_> =
             fs::read_dir(&path).expect("listed").map(|entry| entry.expect("one").file_name()).collect();
         names.sort();
-        names.iter().for_each(|child| gather(root, &name.join(child), all, first_names));
+        for child in &names {
+            gather(root, &name.join(child), all, first_names);
+        }
     }
 }
 

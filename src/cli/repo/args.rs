@@ -20,7 +20,7 @@ pub struct RepositoryArgs {
     /// Address: a folder, or s3:, gs:, azure:, b2:, swift:, rest: as in restic.
     #[arg(
         long = "repo",
-        short,
+        short = 'r',
         global = true,
         env = "RESTIC_REPOSITORY",
         hide_env_values = true,

@@ -244,6 +244,7 @@ impl Container {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the fields have it")]
     fn text(value: &str) -> Option<String> {
         Some(value.to_owned())
     }
