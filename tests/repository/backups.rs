@@ -26,7 +26,7 @@ pub(crate) fn with_lock<T>(opened: &Opened, work: impl FnOnce(&Backup<'_>) -> T)
     with(opened, lock, work)
 }
 
-pub(crate) fn with<T>(opened: &Opened, lock: Held, work: impl FnOnce(&Backup<'_>) -> T) -> T {
+pub(crate) fn with<T>(opened: &Opened, lock: impl Into<Arc<Held>>, work: impl FnOnce(&Backup<'_>) -> T) -> T {
     let labels = Labels {
         host: "host-0".to_owned(),
         username: "backup".to_owned(),
@@ -35,7 +35,7 @@ pub(crate) fn with<T>(opened: &Opened, lock: Held, work: impl FnOnce(&Backup<'_>
         clock: clock::now,
     };
     let (progress, cancel) = (Progress::default(), Cancel::default());
-    work(&Backup { opened, lock: Arc::new(lock), labels: &labels, progress: &progress, cancel: &cancel })
+    work(&Backup { opened, lock: lock.into(), labels: &labels, progress: &progress, cancel: &cancel })
 }
 
 pub(crate) fn stored(restic: &Restic) -> Stored {
@@ -49,6 +49,7 @@ pub(crate) fn maker() -> Maker {
 pub(crate) fn made(version: Version) -> Restic {
     let restic = Restic::new();
     init(&Folder::new(restic.repository()), PASSWORD, version, &maker()).expect("nothing was there");
+    crate::cheap::make(&restic.repository(), PASSWORD);
     restic
 }
 

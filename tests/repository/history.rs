@@ -12,7 +12,7 @@ use holdfast::repository::{
 };
 use jiff::SignedDuration;
 
-use crate::backups::{opened, with_lock};
+use crate::backups::{opened, with};
 use crate::locks::nobody;
 use crate::restic::Restic;
 use crate::trees::{Facts, Seeded, facts};
@@ -23,6 +23,8 @@ pub(crate) struct History {
     pub(crate) opened: Opened,
     pub(crate) seen: BTreeMap<FileId, BTreeMap<PathBuf, Facts>>,
     random: Seeded,
+    /// For backups that follow each other.
+    lock: Option<Arc<Held>>,
 }
 
 pub(crate) fn locked(opened: &Opened, mode: Mode) -> Held {
@@ -89,7 +91,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 impl History {
     pub(crate) fn of(restic: Restic, seed: u64) -> Self {
         let opened = opened(&restic);
-        Self { restic, opened, seen: BTreeMap::new(), random: Seeded(seed) }
+        Self { restic, opened, seen: BTreeMap::new(), random: Seeded(seed), lock: None }
     }
 
     pub(crate) fn store(&self) -> Folder {
@@ -108,8 +110,24 @@ impl History {
         let _ = fs::remove_file(self.restic.files().join(name));
     }
 
+    /// So many backups of what changes, and every `theirs`-th is restic's.
+    pub(crate) fn grow(&mut self, snapshots: usize, theirs: usize) {
+        self.lock = Some(Arc::new(locked(&self.opened, Mode::Shared)));
+        for number in 0..snapshots {
+            self.change();
+            if number % theirs == 0 {
+                self.theirs()
+            } else {
+                self.ours()
+            };
+        }
+        self.lock = None;
+    }
+
     pub(crate) fn ours(&mut self) -> FileId {
-        let stored = with_lock(&self.opened, |backup| backup.paths(&[self.restic.files()], &[])).expect("it is stored");
+        let lock = self.lock.clone().unwrap_or_else(|| Arc::new(locked(&self.opened, Mode::Shared)));
+        let stored = with(&self.opened, lock, |backup| backup.paths(&[self.restic.files()], &[]));
+        let stored = stored.expect("it is stored");
         self.seen.insert(stored.snapshot, facts(&self.restic.files()));
         stored.snapshot
     }

@@ -24,45 +24,32 @@ fn opens_to_restic(restic: &Restic, password: &str) -> bool {
 
 #[test]
 fn a_key_of_either_opens_it_to_the_other() {
-    for restic in [made(Version::V1), Restic::new()] {
-        if !restic.repository().exists() {
-            restic.done(&["init"]);
-        }
-        let first = opened(&restic);
-        let ours = add(&first, &shared(&first), "a key of ours ü", &maker()).expect("it is made");
-        assert!(opens_to_restic(&restic, "a key of ours ü") && !opens_to_restic(&restic, "another"));
-        let file = restic.repository().with_file_name("password");
-        std::fs::write(&file, "a key of restic\n").expect("written");
-        restic.done(&[
-            "key",
-            "add",
-            "--new-password-file",
-            file.to_str().expect("UTF-8"),
-            "--host",
-            "far",
-            "--user",
-            "u",
-        ]);
-        let theirs = open(&restic, "a key of restic").expect("restic made it");
+    let restic = made(Version::V1);
+    let first = opened(&restic);
+    let ours = add(&first, &shared(&first), "a key of ours ü", &maker()).expect("it is made");
+    assert!(opens_to_restic(&restic, "a key of ours ü") && !opens_to_restic(&restic, "another"));
+    let file = restic.repository().with_file_name("password");
+    std::fs::write(&file, "a key of restic\n").expect("written");
+    restic.done(&["key", "add", "--new-password-file", file.to_str().expect("UTF-8"), "--host", "far", "--user", "u"]);
+    let theirs = open(&restic, "a key of restic").expect("restic made it");
 
-        let listed = list(&first).expect("listed");
-        assert_eq!(listed.iter().filter(|key| key.own).map(|key| key.id).collect::<Vec<_>>(), [first.key]);
-        let of = |id| listed.iter().find(|key| key.id == id).expect("listed");
-        let (of_ours, of_theirs) = (of(ours), of(theirs.key));
-        assert_eq!((of_ours.username.as_str(), of_ours.hostname.as_str()), ("backup", "node-1"));
-        assert_eq!((of_theirs.username.as_str(), of_theirs.hostname.as_str()), ("u", "far"));
-        assert!(of_theirs.created > of_ours.created);
-        let said = restic.done(&["key", "list", "--json"]);
-        assert!(said.contains(r#""userName":"backup","hostName":"node-1""#), "{said}");
+    let listed = list(&first).expect("listed");
+    assert_eq!(listed.iter().filter(|key| key.own).map(|key| key.id).collect::<Vec<_>>(), [first.key]);
+    let of = |id| listed.iter().find(|key| key.id == id).expect("listed");
+    let (of_ours, of_theirs) = (of(ours), of(theirs.key));
+    assert_eq!((of_ours.username.as_str(), of_ours.hostname.as_str()), ("backup", "node-1"));
+    assert_eq!((of_theirs.username.as_str(), of_theirs.hostname.as_str()), ("u", "far"));
+    assert!(of_theirs.created > of_ours.created);
+    let said = restic.done(&["key", "list", "--json"]);
+    assert!(said.contains(r#""userName":"backup","hostName":"node-1""#), "{said}");
 
-        // Whoever opens it with one removes another, but not that one.
-        assert_eq!(remove(&theirs, &theirs.key.to_string()), Err(KeysError::Own(theirs.key)));
-        remove(&theirs, &ours.to_string()[..16]).expect("it is another");
-        assert!(!opens_to_restic(&restic, "a key of ours ü"));
-        assert!(matches!(open(&restic, "a key of ours ü"), Err(OpenError::WrongPassword { .. })));
-        restic.done(&["key", "remove", &theirs.key.to_string()]);
-        assert!(matches!(open(&restic, "a key of restic"), Err(OpenError::WrongPassword { .. })));
-    }
+    // Whoever opens it with one removes another, but not that one.
+    assert_eq!(remove(&theirs, &theirs.key.to_string()), Err(KeysError::Own(theirs.key)));
+    remove(&theirs, &ours.to_string()[..16]).expect("it is another");
+    assert!(!opens_to_restic(&restic, "a key of ours ü"));
+    assert!(matches!(open(&restic, "a key of ours ü"), Err(OpenError::WrongPassword { .. })));
+    restic.done(&["key", "remove", &theirs.key.to_string()]);
+    assert!(matches!(open(&restic, "a key of restic"), Err(OpenError::WrongPassword { .. })));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod harness;
 
 mod backups;
 mod caches;
+mod cheap;
 mod checks;
 mod commands;
 mod copies;

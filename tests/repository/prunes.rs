@@ -18,14 +18,7 @@ use crate::trees::{Seeded, facts};
 /// Every `theirs`-th snapshot is restic's.
 fn written(restic: Restic, snapshots: usize, theirs: usize) -> History {
     let mut history = History::of(restic, 11);
-    for number in 0..snapshots {
-        history.change();
-        if number % theirs == 0 {
-            history.theirs()
-        } else {
-            history.ours()
-        };
-    }
+    history.grow(snapshots, theirs);
     history
 }
 
@@ -88,6 +81,7 @@ fn both_prune(mut history: History) {
 fn fifty_snapshots_of_both_in_a_repository_of_restic() {
     let restic = Restic::new();
     restic.done(&["init"]);
+    crate::cheap::make(&restic.repository(), PASSWORD);
     both_prune(written(restic, 50, 7));
 }
 

@@ -150,7 +150,7 @@ fn grow(root: &Path, seed: u64, for_restic: bool) {
     }
     fs::create_dir_all(&deep).expect("made");
     growing.folders.push(deep);
-    let large = seed.is_multiple_of(3);
+    let large = seed.is_multiple_of(5);
     for _ in 0..5 + growing.random.below(60) {
         let large = large && growing.random.below(6) == 0;
         growing.one(large);
