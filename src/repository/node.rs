@@ -29,6 +29,9 @@ pub enum NodeKind {
     CharacterDevice,
     Fifo,
     Socket,
+    /// Of a program that is newer than this one.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One thing in a folder. The order of fields is restic's, so that both write the same tree for the same folder.
@@ -199,6 +202,14 @@ mod tests {
             let text = format!(r#"{{"nodes":[{{"name":"a","type":"file","mtime":"{time}","content":[]}}]}}"#);
             assert_eq!(serde_json::from_str::<Tree>(&text).unwrap().nodes[0].mtime, expected, "{time}");
         }
+    }
+
+    #[test]
+    fn a_kind_that_nobody_knows_yet_loses_nothing_else() {
+        let text =
+            r#"{"nodes":[{"name":"a","type":"irregular","content":null},{"name":"b","type":"fifo","content":null}]}"#;
+        let kinds: Vec<_> = serde_json::from_str::<Tree>(text).unwrap().nodes.iter().map(|node| node.kind).collect();
+        assert_eq!(kinds, [NodeKind::Unknown, NodeKind::Fifo]);
     }
 
     #[test]

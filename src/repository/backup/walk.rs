@@ -148,7 +148,8 @@ impl<'a> Walk<'a> {
                 | NodeKind::BlockDevice
                 | NodeKind::CharacterDevice
                 | NodeKind::Fifo
-                | NodeKind::Socket,
+                | NodeKind::Socket
+                | NodeKind::Unknown,
                 _,
             ) => Item::Leaf(node, known),
         };

@@ -159,7 +159,8 @@ fn faults(reader: &Reader, node: &Node) -> Vec<String> {
         | NodeKind::BlockDevice
         | NodeKind::CharacterDevice
         | NodeKind::Fifo
-        | NodeKind::Socket => {}
+        | NodeKind::Socket
+        | NodeKind::Unknown => {}
     }
     faults
 }

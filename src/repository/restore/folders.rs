@@ -39,6 +39,7 @@ pub(super) fn special(path: &Path, node: &Node) -> io::Result<bool> {
         NodeKind::Fifo => Some(FileType::Fifo),
         NodeKind::BlockDevice => Some(FileType::BlockDevice),
         NodeKind::CharacterDevice => Some(FileType::CharacterDevice),
+        NodeKind::Unknown => return Err(io::Error::other("it is of a kind that this program does not know")),
         NodeKind::Socket | NodeKind::File | NodeKind::Dir => return Ok(false),
     };
     clear(path)?;

@@ -140,7 +140,8 @@ impl<'a> Walk<'a> {
             | NodeKind::BlockDevice
             | NodeKind::CharacterDevice
             | NodeKind::Fifo
-            | NodeKind::Socket => match folders::special(path, &node) {
+            | NodeKind::Socket
+            | NodeKind::Unknown => match folders::special(path, &node) {
                 Ok(true) => {
                     attributes::set(path, &node, |reason| self.journal.unset.add(path, &reason));
                     self.journal.progress.add_file();
