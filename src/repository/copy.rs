@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::blob::{BlobId, BlobKind};
 use super::cancel::Cancel;
 use super::edit::{self, EditError};
+use super::index::Index;
 use super::lock::Held;
 use super::node::Node;
 use super::open::Opened;
@@ -35,63 +36,78 @@ pub enum CopyError {
     Cancelled,
 }
 
-/// Where it goes, with a lock there that is at least shared.
+/// Copies snapshots one after the other.
 #[derive(Debug)]
-pub struct Target<'a> {
-    pub opened: &'a Opened,
-    pub lock: Arc<Held>,
+pub struct Copying<'a> {
+    from: (&'a Opened, &'a Reader),
+    to: &'a Opened,
+    lock: Arc<Held>,
+    /// What was there before.
+    known: Snapshots,
+    index: Arc<Index>,
+    writer: Writer,
 }
 
-/// The name of the snapshot there. What was copied before is not copied again.
-pub fn copy(
-    from: (&Opened, &Reader),
-    to: &Target<'_>,
-    snapshot: &Snapshot,
-    progress: &Progress,
-    cancel: &Cancel,
-) -> Result<FileId, CopyError> {
-    let (opened, reader) = from;
-    let known = Snapshots::read(to.opened)?;
-    if let Some(copied) = known.all.iter().find(|there| is_copy(there, snapshot)) {
-        return Ok(copied.id);
+/// The name of a snapshot there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    New(FileId),
+    /// It was copied before.
+    Known(FileId),
+}
+
+impl<'a> Copying<'a> {
+    /// With a lock there that is at least shared.
+    pub fn begin(from: (&'a Opened, &'a Reader), to: &'a Opened, lock: Arc<Held>) -> Result<Self, StoreError> {
+        let known = Snapshots::read(to)?;
+        let index = Arc::clone(&Reader::new(to)?.index);
+        let writer = Writer::new(to, Arc::clone(&index), Arc::clone(&lock));
+        Ok(Self { from, to, lock, known, index, writer })
     }
-    let there = Reader::new(to.opened)?;
-    let writer = Writer::new(to.opened, Arc::clone(&there.index), Arc::clone(&to.lock));
-    let failed: Mutex<Option<CopyError>> = Mutex::default();
-    let fail = |error: CopyError| {
-        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    };
-    let copy = |kind, id: BlobId| {
-        if there.index.has(kind, id) || cancel.is_cancelled() {
-            return;
+
+    pub fn copy(&self, snapshot: &Snapshot, progress: &Progress, cancel: &Cancel) -> Result<Copied, CopyError> {
+        if let Some(copied) = self.known.all.iter().find(|there| is_copy(there, snapshot)) {
+            return Ok(Copied::Known(copied.id));
         }
-        let copied = reader.blob(kind, id).map_err(CopyError::from).and_then(|blob| {
-            progress.add_bytes(blob.len() as u64);
-            Ok(writer.store(kind, &blob)?)
+        self.blobs(snapshot, progress, cancel)?;
+        self.writer.flush()?;
+        let mut written = edit::json(self.from.0, snapshot.id)?;
+        // It names a snapshot that is not there.
+        written.remove("parent");
+        Ok(Copied::New(edit::write(self.to, &self.lock, snapshot.id, written)?))
+    }
+
+    fn blobs(&self, snapshot: &Snapshot, progress: &Progress, cancel: &Cancel) -> Result<(), CopyError> {
+        let (_, reader) = self.from;
+        let failed: Mutex<Option<CopyError>> = Mutex::default();
+        let fail = |error: CopyError| {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        };
+        let copy = |kind, id: BlobId| {
+            if self.index.has(kind, id) || cancel.is_cancelled() {
+                return;
+            }
+            let copied = reader.blob(kind, id).map_err(CopyError::from).and_then(|blob| {
+                progress.add_bytes(blob.len() as u64);
+                Ok(self.writer.store(kind, &blob)?)
+            });
+            copied.map_or_else(&fail, drop);
+        };
+        let data: Mutex<BTreeSet<BlobId>> = Mutex::default();
+        trees::visit(reader, [(snapshot.tree, PathBuf::from("/"))], cancel, |(id, _), tree| match tree {
+            Err(error) => fail(error.into()),
+            Ok(tree) => {
+                copy(BlobKind::Tree, *id);
+                data.lock().unwrap_or_else(PoisonError::into_inner).extend(tree.nodes.iter().flat_map(Node::blobs));
+            }
         });
-        copied.map_or_else(&fail, drop);
-    };
-    let data: Mutex<BTreeSet<BlobId>> = Mutex::default();
-    trees::visit(reader, [(snapshot.tree, PathBuf::from("/"))], cancel, |(id, _), tree| match tree {
-        Err(error) => fail(error.into()),
-        Ok(tree) => {
-            copy(BlobKind::Tree, *id);
-            data.lock().unwrap_or_else(PoisonError::into_inner).extend(tree.nodes.iter().flat_map(Node::blobs));
+        let data: Vec<_> = data.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+        each(&data, AT_ONCE, |id| copy(BlobKind::Data, *id));
+        if cancel.is_cancelled() {
+            return Err(CopyError::Cancelled);
         }
-    });
-    let data: Vec<_> = data.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
-    each(&data, AT_ONCE, |id| copy(BlobKind::Data, *id));
-    if cancel.is_cancelled() {
-        return Err(CopyError::Cancelled);
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
-    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
-    }
-    writer.finish()?;
-    let mut written = edit::json(opened, snapshot.id)?;
-    // It names a snapshot that is not there.
-    written.remove("parent");
-    Ok(edit::write(to.opened, &to.lock, snapshot.id, written)?)
 }
 
 /// As restic sees it: made of the same snapshot, and nothing was changed in either since.

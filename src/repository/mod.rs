@@ -43,7 +43,7 @@ pub use blob::{BlobId, BlobKind};
 pub use cancel::Cancel;
 pub use check::{Checked, Depth, Finding, check};
 pub use config::{Config, Version};
-pub use copy::{CopyError, Target, copy};
+pub use copy::{Copied, CopyError, Copying};
 pub use dump::{DumpError, dump};
 pub use edit::{EditError, TagChange, forget, tag};
 pub use index::{Index, Location, LostIndex};

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ use super::store::{Fault, FileId, FileKind, FileName, Store, StoreError};
 const UPLOADS: usize = 3;
 /// As in restic: an index file does not get larger.
 pub(super) const INDEX_BLOBS: usize = 50_000;
+/// Nor does it name more packs: what a backup has written that is cut off is found again by the next one.
+const INDEX_PACKS: usize = 256;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WriteError {
@@ -67,6 +69,9 @@ struct Shared {
     failed: Mutex<Option<WriteError>>,
     /// Written packs that no index names yet.
     unnamed: Mutex<Vec<WrittenPack>>,
+    /// Packs that were sent and are not written yet.
+    under_way: Mutex<usize>,
+    settled: Condvar,
 }
 
 impl Writer {
@@ -78,6 +83,8 @@ impl Writer {
             lock,
             failed: Mutex::default(),
             unnamed: Mutex::default(),
+            under_way: Mutex::default(),
+            settled: Condvar::new(),
         });
         // No pack waits in between: one more would only cost memory.
         let (uploads, packs) = sync_channel(0);
@@ -134,25 +141,29 @@ impl Writer {
     }
 
     fn send(&self, pack: Pack) -> Result<(), WriteError> {
+        *locked(&self.shared.under_way) += 1;
         let sent = self.uploads.as_ref().map(|uploads| uploads.send(pack));
         self.shared.check()?;
         matches!(sent, Some(Ok(()))).then_some(()).ok_or(WriteError::Ended)
     }
 
-    /// Everything is in the repository, and named, when this returns.
-    pub(super) fn finish(mut self) -> Result<Added, WriteError> {
+    /// What was stored so far is in the repository, and named, when this returns.
+    pub(super) fn flush(&self) -> Result<(), WriteError> {
         for open in &self.open {
             let last = std::mem::take(&mut *locked(open));
             if !last.blobs.is_empty() {
                 self.send(last)?;
             }
         }
+        self.shared.settle();
+        self.shared.check()?;
+        self.shared.name_all()
+    }
+
+    pub(super) fn finish(mut self) -> Result<Added, WriteError> {
+        self.flush()?;
         self.join();
         self.shared.check()?;
-        let unnamed = std::mem::take(&mut *locked(&self.shared.unnamed));
-        if !unnamed.is_empty() {
-            self.shared.name(unnamed)?;
-        }
         let [blobs, bytes, stored_bytes] = [0, 1, 2].map(|at| self.added[at].load(Ordering::Relaxed));
         Ok(Added { blobs, bytes, stored_bytes })
     }
@@ -170,6 +181,12 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.join();
+        // Work that was given up goes on from here when it is begun again; a store that failed is not asked once more.
+        if self.shared.check().is_ok()
+            && let Err(error) = self.shared.name_all()
+        {
+            tracing::warn!(%error, "packs that were written are named by no index, and will be written again");
+        }
     }
 }
 
@@ -195,7 +212,15 @@ impl Shared {
             {
                 self.fail(error);
             }
+            *locked(&self.under_way) -= 1;
+            self.settled.notify_all();
         }
+    }
+
+    /// Waits until all packs that were sent are written, or have failed.
+    fn settle(&self) {
+        let under_way = locked(&self.under_way);
+        drop(self.settled.wait_while(under_way, |count| *count > 0).unwrap_or_else(PoisonError::into_inner));
     }
 
     fn write(&self, pack: Pack) -> Result<(), WriteError> {
@@ -205,9 +230,14 @@ impl Shared {
             let mut unnamed = locked(&self.unnamed);
             unnamed.push(WrittenPack { id, blobs });
             let count: usize = unnamed.iter().map(|pack| pack.blobs.len()).sum();
-            (count >= INDEX_BLOBS).then(|| std::mem::take(&mut *unnamed))
+            (count >= INDEX_BLOBS || unnamed.len() >= INDEX_PACKS).then(|| std::mem::take(&mut *unnamed))
         };
         full.map_or(Ok(()), |packs| self.name(packs))
+    }
+
+    fn name_all(&self) -> Result<(), WriteError> {
+        let unnamed = std::mem::take(&mut *locked(&self.unnamed));
+        if unnamed.is_empty() { Ok(()) } else { self.name(unnamed) }
     }
 
     fn name(&self, packs: Vec<WrittenPack>) -> Result<(), WriteError> {

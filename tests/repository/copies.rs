@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast::repository::{Cancel, Config, FileId, Mode, Progress, Reader, SoFar, Target, Version, copy};
+use holdfast::repository::{Cancel, Config, Copied, Copying, FileId, Mode, Progress, Reader, SoFar, Version};
 
 use crate::backups::made;
 use crate::history::{History, locked};
@@ -13,14 +13,15 @@ use crate::trees::{Seeded, grow};
 fn copied(from: &History, to: &mut History) -> (Vec<FileId>, SoFar) {
     let reader = Reader::new(&from.opened).expect("the index can be read");
     let lock = Arc::new(locked(&to.opened, Mode::Shared));
-    let target = Target { opened: &to.opened, lock };
+    let copying = Copying::begin((&from.opened, &reader), &to.opened, lock).expect("it can be read");
     let (progress, cancel) = (Progress::default(), Cancel::default());
     let mut ids = Vec::new();
     for snapshot in from.snapshots().all {
-        let id = copy((&from.opened, &reader), &target, &snapshot, &progress, &cancel).expect("it is copied");
+        let (Copied::New(id) | Copied::Known(id)) = copying.copy(&snapshot, &progress, &cancel).expect("it is copied");
         to.seen.insert(id, from.seen[&snapshot.id].clone());
         ids.push(id);
     }
+    drop(copying);
     (ids, progress.so_far())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast::repository::{
-    BlobId, BlobKind, Cancel, FileId, FileKind, FileName, Index, Mode, Progress, Reader, Target, Version, copy,
+    BlobId, BlobKind, Cancel, Copying, FileId, FileKind, FileName, Index, Mode, Progress, Reader, Version,
 };
 use serde_json::{Value, json};
 
@@ -68,12 +68,12 @@ fn what_lies_in_a_folder_that_we_would_not_restore_is_needed() {
 
     let there = History::of(made(Version::V2), 2);
     let lock = Arc::new(locked(&there.opened, Mode::Shared));
-    let target = Target { opened: &there.opened, lock };
     let reader = Reader::new(&history.opened).expect("the index can be read");
     let snapshot = &history.snapshots().all[0];
     let (progress, cancel) = (Progress::default(), Cancel::default());
-    copy((&history.opened, &reader), &target, snapshot, &progress, &cancel).expect("it is copied");
-    drop(target);
+    let copying = Copying::begin((&history.opened, &reader), &there.opened, lock).expect("it can be read");
+    copying.copy(snapshot, &progress, &cancel).expect("it is copied");
+    drop(copying);
     has_all(&there);
     there.restic.done(&["check", "--read-data"]);
 }

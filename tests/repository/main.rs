@@ -28,6 +28,7 @@ mod restic;
 mod restores;
 mod retention;
 mod servers;
+mod sources;
 mod statistics;
 mod stores;
 mod tags;

@@ -17,8 +17,8 @@ use super::show::{bytes, while_working};
 use crate::cli::output::print;
 use crate::clock;
 use crate::repository::{
-    self, Backup, Existing, Holes, INCOMPLETE, Labels, Mode, Noted, Order, Pattern, Progress, Reader, Snapshots,
-    Stored, Target,
+    self, Backup, Copied, Copying, Existing, Holes, INCOMPLETE, Labels, Mode, Noted, Order, Pattern, Progress, Reader,
+    Snapshots, Stored,
 };
 
 fn patterns(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {
@@ -157,15 +157,18 @@ pub(super) fn copy(session: &Session<'_>, args: &CopyArgs) -> anyhow::Result<Exi
     let all = Snapshots::read(&from.opened)?;
     let chosen = selected(&all, &args.snapshots, &args.select)?;
     let reader = Reader::new(&from.opened)?;
-    let (progress, target) = (Progress::default(), Target { opened: &to.opened, lock });
+    let progress = Progress::default();
+    let copying = Copying::begin((&from.opened, &reader), &to.opened, lock)?;
     for snapshot in chosen {
-        let copied = while_working(session.args, &progress, || {
-            repository::copy((&from.opened, &reader), &target, snapshot, &progress, &session.cancel)
-        })?;
+        let copied = while_working(session.args, &progress, || copying.copy(snapshot, &progress, &session.cancel))?;
+        let (id, word) = match copied {
+            Copied::New(id) => (id, "copied as"),
+            Copied::Known(id) => (id, "is there already as"),
+        };
         let text = if session.args.json {
-            format!("{}\n", json!({ "message_type": "copied", "from": snapshot.id, "snapshot_id": copied }))
+            format!("{}\n", json!({ "message_type": "copied", "from": snapshot.id, "snapshot_id": id }))
         } else {
-            format!("snapshot {} copied as {copied}\n", short(snapshot))
+            format!("snapshot {} {word} {id}\n", short(snapshot))
         };
         print(&text)?;
     }
