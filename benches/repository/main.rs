@@ -12,6 +12,7 @@ mod servers;
 
 mod data;
 mod far;
+mod many;
 mod side;
 
 use std::path::Path;
@@ -36,6 +37,17 @@ fn main() {
         if wanted(name) {
             measure(name, shape, None);
         }
+    }
+    let many = "an index of 10 million blobs";
+    if wanted(many) {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let folder = home.path().join("repository");
+        many::make(&folder);
+        let [ours, theirs] = [Program::Holdfast, Program::Restic].map(|program| {
+            let side = Side::new(program, home.path(), Place::Folder(folder.clone()));
+            side.run(&["stats", "--mode", "raw-data"])
+        });
+        row(&format!("{many}: opened"), &ours, &theirs);
     }
     let far = "1 GB in 3,000 files, S3 20 ms away";
     if wanted(far)

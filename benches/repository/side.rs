@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::far::Far;
+use crate::many::PASSWORD;
 use crate::servers::Server;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Side {
             Program::Restic => Command::new("restic"),
         };
         command.args(arguments).env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
-        command.env("HOME", &self.home).env("RESTIC_PASSWORD", "bench").stdout(Stdio::null());
+        command.env("HOME", &self.home).env("RESTIC_PASSWORD", PASSWORD).stdout(Stdio::null());
         match &self.place {
             Place::Folder(folder) => drop(command.env("RESTIC_REPOSITORY", folder)),
             Place::Remote { address, variables, .. } => drop(command.env("RESTIC_REPOSITORY", address).envs(variables)),
