@@ -7,54 +7,35 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use holdfast::clock;
-use holdfast::repository::{FileId, FileKind, FileName, Mode, Store, StoreError, Version};
+use holdfast::repository::{Mode, Version};
 use jiff::SignedDuration;
 
 use crate::backups::{made, opened, with};
+use crate::guarded::{Deed, Guarded};
 use crate::locks::nobody;
 use crate::trees::Seeded;
 
-/// Writes nothing until the gate is opened: what comes later in the folder is listed by then, and not read yet.
-#[derive(Debug)]
+/// Nothing is written until it is opened: what comes later in the folder is listed by then, and not read yet.
+#[derive(Debug, Default)]
 struct Gate {
-    inner: Arc<dyn Store>,
     open: Mutex<bool>,
     opened: Condvar,
     waiting: AtomicUsize,
 }
 
-impl Store for Gate {
-    fn location(&self) -> String {
-        self.inner.location()
+impl Gate {
+    fn pass(&self, deed: Deed) {
+        if let Deed::Create(_) = deed {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            let open = self.open.lock().expect("no panic");
+            drop(self.opened.wait_while(open, |open| !*open).expect("no panic"));
+        }
     }
 
-    fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError> {
-        self.inner.list(kind)
-    }
-
-    fn size(&self, file: FileName) -> Result<u64, StoreError> {
-        self.inner.size(file)
-    }
-
-    fn read(&self, file: FileName) -> Result<Bytes, StoreError> {
-        self.inner.read(file)
-    }
-
-    fn read_part(&self, file: FileName, offset: u64, length: u64) -> Result<Bytes, StoreError> {
-        self.inner.read_part(file, offset, length)
-    }
-
-    fn create(&self, file: FileName, content: &[Bytes]) -> Result<(), StoreError> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let open = self.open.lock().expect("no panic");
-        drop(self.opened.wait_while(open, |open| !*open).expect("no panic"));
-        self.inner.create(file, content)
-    }
-
-    fn remove(&self, file: FileName) -> Result<(), StoreError> {
-        self.inner.remove(file)
+    fn open(&self) {
+        *self.open.lock().expect("no panic") = true;
+        self.opened.notify_all();
     }
 }
 
@@ -71,9 +52,12 @@ fn what_changes_meanwhile_is_stored_as_it_was_read_or_named() {
     }
     let well = opened(&restic);
     let lock = well.locks(nobody(), clock::now).take(Mode::Shared, SignedDuration::ZERO).expect("it is free");
-    let (open, opened) = (Mutex::new(false), Condvar::new());
-    let gate = Arc::new(Gate { inner: well.store(), open, opened, waiting: AtomicUsize::new(0) });
-    let gated = well.clone().over(gate.clone());
+    let gate = Arc::new(Gate::default());
+    let passing = Arc::clone(&gate);
+    let gated = well.clone().over(Guarded::new(restic.repository(), move |deed| {
+        passing.pass(deed);
+        Ok(())
+    }));
     let z = restic.files().join("z");
     let stored = thread::scope(|scope| {
         let backup = scope.spawn(|| with(&gated, lock, |backup| backup.paths(&[restic.files()], &[])));
@@ -89,8 +73,7 @@ fn what_changes_meanwhile_is_stored_as_it_was_read_or_named() {
         fs::remove_file(z.join("pipe")).expect("removed");
         let mode = rustix::fs::Mode::from_raw_mode(0o644);
         rustix::fs::mknodat(rustix::fs::CWD, z.join("pipe"), rustix::fs::FileType::Fifo, mode, 0).expect("made");
-        *gate.open.lock().expect("no panic") = true;
-        gate.opened.notify_all();
+        gate.open();
         backup.join().expect("no panic").expect("it is stored")
     });
     let below = |path: &std::path::Path| path.strip_prefix(&z).expect("below").to_str().expect("UTF-8").to_owned();
