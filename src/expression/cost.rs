@@ -18,9 +18,6 @@ use super::{patterns, weight};
 /// comparing each of a thousand items with each other does not.
 pub const COST_MAX: u64 = 1_000_000;
 
-/// A number or a map in a list that is joined is written out in the notation of the evaluator, some dozen characters each.
-const WRITTEN_PER_UNIT: u64 = 4;
-
 /// What is known of a value before it is computed.
 #[derive(Clone, Copy)]
 pub(super) enum Bound<'v> {
@@ -235,8 +232,7 @@ fn joined(parts: &[(u64, Bound)]) -> u64 {
     let part = |index: usize| parts.get(index).map(|(_, bound)| bound.shape());
     let list = part(0).unwrap_or(Shape::of_weight(0));
     let between = part(1).map_or(0, |between| between.weight);
-    let items = list.weight.saturating_mul(WRITTEN_PER_UNIT);
-    items.saturating_add(list.items.saturating_mul(between))
+    list.weight.saturating_add(list.items.saturating_mul(between))
 }
 
 /// Each item of one is held against all of the other, or against all of its own list where there is no other.

@@ -47,6 +47,7 @@ impl Default for Engine {
     fn default() -> Self {
         let mut context = Context::default().with_all();
         context.add_function(ORDERED, value::ordered);
+        context.add_function("join", value::join);
         Self { functions: Functions(context) }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube_cel::cel::extractors::This;
+use kube_cel::cel::extractors::{Arguments, This};
 use kube_cel::cel::objects::{Key, Map};
-use kube_cel::cel::{ResolveResult, Value as Cel};
+use kube_cel::cel::{ExecutionError, ResolveResult, Value as Cel};
 use serde_json::Value;
 
 use super::cost::Shape;
@@ -56,6 +56,16 @@ pub(super) fn ordered(This(value): This<Cel>) -> ResolveResult {
     let mut keys: Vec<&Key> = map.map.keys().collect();
     keys.sort();
     Ok(Cel::List(Arc::new(keys.into_iter().map(Cel::from).collect())))
+}
+
+/// Of text only, as in Kubernetes. The evaluator's own writes anything out in its notation, maps in another order each time.
+pub(super) fn join(This(items): This<Arc<Vec<Cel>>>, Arguments(between): Arguments) -> ResolveResult {
+    let wrong =
+        || ExecutionError::function_error("join", "takes a list of strings, and a string to stand between them");
+    let text = |value: &Cel| if let Cel::String(text) = value { Ok(text.to_string()) } else { Err(wrong()) };
+    let between = between.first().map_or(Ok(String::new()), text)?;
+    let items: Vec<String> = items.iter().map(text).collect::<Result<_, _>>()?;
+    Ok(Cel::String(Arc::new(items.join(&between))))
 }
 
 /// As heavy as its JSON would be.

@@ -128,6 +128,20 @@ proptest! {
     }
 }
 
+/// A list of anything else would be written out with its maps in another order each time.
+#[test]
+fn only_text_is_joined() {
+    let object = json!({"words": ["a", "b"], "mixed": ["a", {"x": 1, "y": 2}]});
+    let result = |text: &str| {
+        evaluated(&Expression::compile(text, &ROOTS, &BTreeSet::new()).unwrap(), &object, &mut COST_MAX.clone())
+    };
+    assert_eq!(text_of(&result("object.words.join()").unwrap()), Some("ab"));
+    assert_eq!(text_of(&result("object.words.join(', ')").unwrap()), Some("a, b"));
+    for text in ["object.mixed.join(', ')", "object.words.join(1)"] {
+        assert!(matches!(result(text), Err(Failure::Failed(_))), "{text}");
+    }
+}
+
 /// What is said twice of one object is the same, or the findings of every pass would differ.
 #[test]
 fn the_keys_of_a_map_come_in_order() {
