@@ -53,7 +53,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     index: Arc<Index>,
     /// Halves of the names of what is new.
-    new: Mutex<HashSet<u128>>,
+    new: Mutex<HashSet<(BlobKind, u128)>>,
     open: [Mutex<Pack>; 2],
     uploads: Option<SyncSender<Pack>>,
     threads: Vec<JoinHandle<()>>,
@@ -71,7 +71,7 @@ struct Shared {
     unnamed: Mutex<Vec<WrittenPack>>,
     /// Packs that were sent and are not written yet.
     under_way: Mutex<usize>,
-    settled: Condvar,
+    written: Condvar,
 }
 
 impl Writer {
@@ -84,7 +84,7 @@ impl Writer {
             failed: Mutex::default(),
             unnamed: Mutex::default(),
             under_way: Mutex::default(),
-            settled: Condvar::new(),
+            written: Condvar::new(),
         });
         // No pack waits in between: one more would only cost memory.
         let (uploads, packs) = sync_channel(0);
@@ -108,11 +108,13 @@ impl Writer {
     /// Stores a blob, unless it is stored already.
     pub(super) fn store(&self, kind: BlobKind, plain: &[u8]) -> Result<BlobId, WriteError> {
         let id = BlobId::of(plain);
-        if self.index.has(kind, id) || !locked(&self.new).insert(id.half()) {
+        if self.index.has(kind, id) || !locked(&self.new).insert((kind, id.half())) {
             return Ok(id);
         }
         self.shared.check()?;
-        let (sealed, unpacked) = self.shared.seal.close_blob(plain, self.shared.version)?;
+        let closed = self.shared.seal.close_blob(plain, self.shared.version);
+        // Others count on this blob already.
+        let (sealed, unpacked) = closed.inspect_err(|error| self.shared.fail((*error).into()))?;
         for (count, more) in self.added.iter().zip([1, plain.len(), sealed.len()]) {
             count.fetch_add(more as u64, Ordering::Relaxed);
         }
@@ -155,7 +157,7 @@ impl Writer {
                 self.send(last)?;
             }
         }
-        self.shared.settle();
+        self.shared.wait_until_written();
         self.shared.check()?;
         self.shared.name_all()
     }
@@ -213,14 +215,14 @@ impl Shared {
                 self.fail(error);
             }
             *locked(&self.under_way) -= 1;
-            self.settled.notify_all();
+            self.written.notify_all();
         }
     }
 
     /// Waits until all packs that were sent are written, or have failed.
-    fn settle(&self) {
+    fn wait_until_written(&self) {
         let under_way = locked(&self.under_way);
-        drop(self.settled.wait_while(under_way, |count| *count > 0).unwrap_or_else(PoisonError::into_inner));
+        drop(self.written.wait_while(under_way, |count| *count > 0).unwrap_or_else(PoisonError::into_inner));
     }
 
     fn write(&self, pack: Pack) -> Result<(), WriteError> {

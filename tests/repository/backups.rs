@@ -111,6 +111,31 @@ fn what_has_not_changed_is_not_read_again_whoever_stored_it() {
 }
 
 #[test]
+fn a_folder_behind_a_link_is_backed_up_and_a_link_stays_one() {
+    let restic = made(Version::V2);
+    restic.write("real/folder/file", b"content");
+    std::os::unix::fs::symlink("real", restic.files().join("link")).expect("linked");
+    let behind = restic.files().join("link/folder");
+    let stored =
+        with_lock(&opened(&restic), |backup| backup.paths(std::slice::from_ref(&behind), &[])).expect("it is stored");
+    assert_eq!((stored.counts.files(), stored.unread.count), (1, 0), "{stored:?}");
+    let file = behind.join("file");
+    assert_eq!(restic.done(&["dump", "latest", file.to_str().expect("UTF-8")]), "content");
+    let link = restic.files().join("link");
+    let stored = with_lock(&opened(&restic), |backup| backup.paths(&[link], &[])).expect("it is stored");
+    assert_eq!(stored.counts.files(), 0, "the link itself: {stored:?}");
+}
+
+#[test]
+fn a_file_that_is_also_a_tree_is_stored_as_both() {
+    let restic = made(Version::V2);
+    restic.write("file", b"{\"nodes\":[]}\n");
+    fs::create_dir(restic.files().join("empty")).expect("made");
+    stored(&restic);
+    restic.done(&["check", "--read-data"]);
+}
+
+#[test]
 fn excluded_and_other_folders_are_left_out() {
     let restic = made(Version::V2);
     for name in ["a/keep", "a/skip/x", "b/keep", "c/keep", "a/keep.tmp"] {

@@ -10,9 +10,20 @@ use jiff::Timestamp;
 use crate::repository::mode;
 use crate::repository::node::{Attribute, Bytes, Node, NodeKind};
 
+/// What a link is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Links {
+    Kept,
+    /// On the way to what is wanted: as in restic, a folder.
+    Followed,
+}
+
 /// Everything but what could not be read of its extended attributes, which is told.
-pub(super) fn read(path: &Path, mut unread: impl FnMut(String)) -> io::Result<Node> {
-    let meta = fs::symlink_metadata(path)?;
+pub(super) fn read(path: &Path, links: Links, mut unread: impl FnMut(String)) -> io::Result<Node> {
+    let meta = match links {
+        Links::Kept => fs::symlink_metadata(path)?,
+        Links::Followed => fs::metadata(path)?,
+    };
     let kind = meta.file_type();
     let sort = if kind.is_dir() {
         NodeKind::Dir

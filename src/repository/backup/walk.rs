@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
-use super::node;
+use super::node::{self, Links};
 use super::read::{Content, Job};
 use crate::repository::blob::{BlobId, BlobKind};
 use crate::repository::cancel::Cancel;
@@ -115,7 +115,8 @@ impl<'a> Walk<'a> {
         wanted: Option<&'a Wanted>,
         before: Option<Node>,
     ) -> Result<(), Unwanted> {
-        let node = match node::read(&path, |reason| self.notes.add(&path, &reason)) {
+        let links = if wanted.is_some() { Links::Followed } else { Links::Kept };
+        let node = match node::read(&path, links, |reason| self.notes.add(&path, &reason)) {
             Ok(node) => node,
             Err(error) => {
                 self.notes.add(&path, &error);

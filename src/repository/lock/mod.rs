@@ -11,8 +11,9 @@ pub use rule::Conflict;
 
 /// A lock is written anew this often…
 const REFRESH: SignedDuration = SignedDuration::from_mins(5);
-/// … and whoever cannot, stops working before others may take the lock for one that nobody holds.
-const LOST: SignedDuration = SignedDuration::from_secs(22 * 60 + 30);
+/// … and whoever cannot, stops working before others may take the lock for one that nobody holds: a request that began just
+/// before may be tried again for a quarter of an hour.
+const LOST: SignedDuration = SignedDuration::from_mins(14);
 /// After this, says restic, nobody holds it any more.
 const STALE: SignedDuration = SignedDuration::from_mins(30);
 
