@@ -63,8 +63,8 @@ pub use snapshot::{Snapshot, SnapshotError};
 pub use snapshots::{Filter, SelectError, Snapshots};
 pub use stats::{RestoreSize, Stats, restore_size, stats};
 pub use store::{
-    Access, Cached, ConnectError, Fault, FileId, FileKind, FileName, Folder, HttpError, Limited, Lookup, Memory,
-    Patience, Retried, Store, StoreError, Trust, connect,
+    Access, Cached, ConnectError, Fault, FileId, FileKind, FileName, Folder, HttpError, Limited, Lookup, Patience,
+    Retried, Store, StoreError, Trust, connect,
 };
 pub use tree::PathError;
 pub use writer::{Added, WriteError};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use holdfast::repository::{Cached, Fault, FileId, FileKind, FileName, Memory, Store, StoreError};
+use holdfast::repository::{Cached, Fault, FileId, FileKind, FileName, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 
+use crate::memory::Memory;
 use crate::restic::Restic;
 
 const ID: &str = "some-repository";

@@ -22,6 +22,7 @@ mod keys;
 mod kills;
 mod locks;
 mod making;
+mod memory;
 mod mixed;
 mod prunes;
 mod restic;

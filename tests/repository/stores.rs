@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use holdfast::repository::{
-    Fault, FileId, FileKind, FileName, Folder, Lookup, Memory, Opened, Store, StoreError, Version, init,
+    Fault, FileId, FileKind, FileName, Folder, Lookup, Opened, Store, StoreError, Version, init,
 };
 
 use crate::backups::maker;
+use crate::memory::Memory;
 use crate::restic::{PASSWORD, Restic};
 use crate::servers::{Repository, Server};
 

@@ -11,7 +11,6 @@ mod folder;
 mod http;
 mod keys;
 mod limited;
-mod memory;
 mod object;
 mod pace;
 mod rest;
@@ -34,7 +33,6 @@ pub use connect::{Access, ConnectError, connect};
 pub use folder::Folder;
 pub use http::{HttpError, Patience, Trust};
 pub use limited::Limited;
-pub use memory::Memory;
 pub use retried::Retried;
 pub use s3::Lookup;
 

@@ -1,21 +1,16 @@
-//! A repository in memory: what shall be written as a whole is made here first.
+//! A store in memory: for what a test asks of any store.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Fault, FileId, FileKind, FileName, Store, StoreError};
+use holdfast::repository::{Fault, FileId, FileKind, FileName, Store, StoreError};
 
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<BTreeMap<FileName, Bytes>>);
+pub(crate) struct Memory(Mutex<BTreeMap<FileName, Bytes>>);
 
 impl Memory {
-    /// All files that there are now.
-    pub fn files(&self) -> BTreeMap<FileName, Bytes> {
-        self.all().clone()
-    }
-
     fn all(&self) -> MutexGuard<'_, BTreeMap<FileName, Bytes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
