@@ -169,7 +169,7 @@ impl Index {
 /// The packs that one file of the index names.
 pub(super) fn file(store: &dyn Store, seal: &Seal, id: FileId) -> Result<Vec<WrittenPack>, String> {
     let sealed = store.read(FileName::Of(FileKind::Index, id)).map_err(|error| error.fault.to_string())?;
-    if FileId::of(std::slice::from_ref(&sealed)) != id {
+    if !id.names(&sealed) {
         return Err(OTHER_CONTENT.to_owned());
     }
     let plain = seal.open(&sealed).map_err(|error| error.to_string())?;

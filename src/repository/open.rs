@@ -98,7 +98,7 @@ fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal, bool), O
             Err(error) if error.fault == Fault::Missing => continue,
             other => other?,
         };
-        let is_named = FileId::of(std::slice::from_ref(&text)) == id;
+        let is_named = id.names(&text);
         match KeyFile::parse(&text).and_then(|key| key.open(password)) {
             Ok(seal) => return Ok((id, seal, is_named)),
             // The password may well be right.

@@ -74,7 +74,7 @@ struct Summary {
 
 impl Snapshot {
     pub fn read(id: FileId, sealed: &Bytes, seal: &Seal) -> Result<Self, SnapshotError> {
-        if FileId::of(std::slice::from_ref(sealed)) != id {
+        if !id.names(sealed) {
             return Err(SnapshotError::NoSnapshot { id, reason: OTHER_CONTENT.to_owned() });
         }
         let plain = seal.open(sealed).map_err(|error| SnapshotError::Sealed { id, error })?;

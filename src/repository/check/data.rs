@@ -9,7 +9,7 @@ use crate::repository::pack::{self, PackError};
 use crate::repository::parallel::{each, workers};
 use crate::repository::progress::Progress;
 use crate::repository::reader;
-use crate::repository::store::{FileId, FileKind, FileName, OTHER_CONTENT};
+use crate::repository::store::{FileKind, FileName, OTHER_CONTENT};
 
 pub(super) fn read(opened: &Opened, packs: &[&Pack], findings: &Findings, progress: &Progress, cancel: &Cancel) {
     each(packs, workers(), |pack| {
@@ -27,7 +27,7 @@ pub(super) fn read(opened: &Opened, packs: &[&Pack], findings: &Findings, progre
 }
 
 fn one(opened: &Opened, pack: &Pack, content: &bytes::Bytes, damaged: impl Fn(String)) {
-    if FileId::of(std::slice::from_ref(content)) != pack.id {
+    if !pack.id.names(content) {
         damaged(OTHER_CONTENT.to_owned());
     }
     let bytes = content.len() as u64;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::shelf::Shelf;
 use super::{Fault, FileId, FileKind, FileName, Store, StoreError};
@@ -33,10 +32,6 @@ fn is_kept(kind: FileKind) -> bool {
         // Packs only where who reads says so; keys and locks never: they say who may, and who does.
         FileKind::Key | FileKind::Lock | FileKind::Data => false,
     }
-}
-
-fn is_named_after(id: FileId, content: &[u8]) -> bool {
-    Sha256::digest(content).as_slice() == id.0
 }
 
 impl Cached {
@@ -70,7 +65,7 @@ impl Cached {
     /// A whole file, if it is there and is what its name says.
     fn kept(&self, kind: FileKind, id: FileId) -> Option<Bytes> {
         let content = self.shelf.read(kind, id).ok().flatten()?;
-        if is_named_after(id, &content) {
+        if id.names(&content) {
             return Some(content.into());
         }
         self.shelf.remove(kind, id);
@@ -99,7 +94,7 @@ impl Cached {
     fn fetch(&self, kind: FileKind, id: FileId) -> Result<Bytes, StoreError> {
         let content = self.inner.read(FileName::Of(kind, id))?;
         // What the store has damaged is for who reads it to find out, and not to be kept.
-        if is_named_after(id, &content) {
+        if id.names(&content) {
             self.keep(kind, id, std::slice::from_ref(&content));
         }
         Ok(content)

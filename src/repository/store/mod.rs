@@ -94,6 +94,11 @@ impl FileId {
         }
         Self(sum.finalize().into())
     }
+
+    /// Whether it is the name of this content.
+    pub(super) fn names(self, content: &[u8]) -> bool {
+        Sha256::digest(content).as_slice() == self.0
+    }
 }
 
 /// Not 64 lower-case hexadecimal digits.
