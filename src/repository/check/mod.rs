@@ -97,7 +97,7 @@ impl Findings {
 /// Needs a lock that is at least shared: beside a prune, files are missing that nobody misses.
 pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel) -> Result<Checked, StoreError> {
     let findings = Findings::default();
-    structure::sums(opened, &findings)?;
+    structure::keys(opened, &findings)?;
     let packs = structure::packs(opened, &findings)?;
     let reader = Reader::new(opened)?;
     let snapshots = Snapshots::read(opened)?;

@@ -1,4 +1,4 @@
-//! Small files are what their names say, and packs are as long as the index says.
+//! Keys are what their names say, and packs are as long as the index says.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,21 +17,19 @@ pub(super) struct Pack {
     pub(super) blobs: Vec<WrittenBlob>,
 }
 
-/// Every file but packs is named by the sum of its content.
-pub(super) fn sums(opened: &Opened, findings: &Findings) -> Result<(), StoreError> {
-    for kind in [FileKind::Key, FileKind::Snapshot, FileKind::Index] {
-        let files = opened.store.list(kind)?;
-        each(&files, AT_ONCE, |(id, _)| {
-            let file = FileName::Of(kind, *id);
-            match opened.store.read(file) {
-                Ok(content) if id.names(&content) => {}
-                Ok(_) => findings.damaged(file, OTHER_CONTENT),
-                // Removed meanwhile by somebody who may.
-                Err(error) if error.fault == Fault::Missing => {}
-                Err(error) => findings.damaged(file, &error.fault),
-            }
-        });
-    }
+/// Keys are what their names say; who reads snapshots and the index sees to that there.
+pub(super) fn keys(opened: &Opened, findings: &Findings) -> Result<(), StoreError> {
+    let files = opened.store.list(FileKind::Key)?;
+    each(&files, AT_ONCE, |(id, _)| {
+        let file = FileName::Of(FileKind::Key, *id);
+        match opened.store.read(file) {
+            Ok(content) if id.names(&content) => {}
+            Ok(_) => findings.damaged(file, OTHER_CONTENT),
+            // Removed meanwhile by somebody who may.
+            Err(error) if error.fault == Fault::Missing => {}
+            Err(error) => findings.damaged(file, &error.fault),
+        }
+    });
     Ok(())
 }
 
