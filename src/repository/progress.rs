@@ -8,6 +8,8 @@ pub struct Progress {
     bytes: AtomicU64,
     /// 0 until it is known.
     bytes_in_all: AtomicU64,
+    /// Somebody looks at it: what only they want to know is worth finding out.
+    watched: bool,
 }
 
 /// Progress at one moment.
@@ -19,6 +21,14 @@ pub struct SoFar {
 }
 
 impl Progress {
+    pub fn watched() -> Self {
+        Self { watched: true, ..Self::default() }
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
     pub(super) fn add_file(&self) {
         self.files.fetch_add(1, Ordering::Relaxed);
     }

@@ -11,10 +11,10 @@ use super::exit;
 use super::list::{selected, short};
 use super::secret;
 use super::session::{Session, maker};
-use super::show::while_working;
+use super::show::{progress, while_working};
 use crate::cli::output::print;
 use crate::clock;
-use crate::repository::{self, Cancel, Depth, Mode, Progress, Snapshots, TagChange, Version, keys};
+use crate::repository::{self, Cancel, Depth, Mode, Snapshots, TagChange, Version, keys};
 
 pub(super) fn init(session: &Session<'_>, args: &InitArgs) -> anyhow::Result<ExitCode> {
     let store = session.store(&session.address()?, Cancel::default())?;
@@ -36,7 +36,7 @@ pub(super) fn check(session: &Session<'_>, args: &CheckArgs) -> anyhow::Result<E
     };
     let repository = session.open()?;
     let _lock = session.lock(&repository, Mode::Exclusive)?;
-    let progress = Progress::default();
+    let progress = progress(session.args);
     let checked = while_working(session.args, &progress, || {
         repository::check(&repository.opened, depth, &progress, &session.cancel)
     })?;

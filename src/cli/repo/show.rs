@@ -23,13 +23,27 @@ enum How {
     Nothing,
 }
 
+impl How {
+    fn of(args: &RepositoryArgs) -> Self {
+        match (args.quiet, args.json) {
+            (false, true) => How::Lines,
+            (false, false) if std::io::stderr().is_terminal() => How::Bar(ProgressBar::new(0)),
+            (_, false) | (true, true) => How::Nothing,
+        }
+    }
+}
+
+/// Of work that is shown, or that nobody looks at.
+pub(super) fn progress(args: &RepositoryArgs) -> Progress {
+    match How::of(args) {
+        How::Bar(_) | How::Lines => Progress::watched(),
+        How::Nothing => Progress::default(),
+    }
+}
+
 /// Does the work and shows how far it is.
 pub(super) fn while_working<T>(args: &RepositoryArgs, progress: &Progress, work: impl FnOnce() -> T) -> T {
-    let how = match (args.quiet, args.json) {
-        (false, true) => How::Lines,
-        (false, false) if std::io::stderr().is_terminal() => How::Bar(ProgressBar::new(0)),
-        (_, false) | (true, true) => How::Nothing,
-    };
+    let how = How::of(args);
     let (done, is_done) = channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {

@@ -13,7 +13,7 @@ use super::exit;
 use super::list::{filter, selected, short};
 use super::secret;
 use super::session::{Session, hostname, username};
-use super::show::{bytes, while_working};
+use super::show::{bytes, progress, while_working};
 use crate::cli::output::print;
 use crate::clock;
 use crate::repository::{
@@ -47,7 +47,7 @@ pub(super) fn backup(session: &Session<'_>, args: &BackupArgs) -> anyhow::Result
         time: clock::now().to_zoned(TimeZone::system()),
         clock: clock::now,
     };
-    let progress = Progress::default();
+    let progress = progress(session.args);
     let backup =
         Backup { opened: &repository.opened, lock, labels: &labels, progress: &progress, cancel: &session.cancel };
     let stored = while_working(session.args, &progress, || {
@@ -111,7 +111,7 @@ pub(super) fn restore(session: &Session<'_>, args: &RestoreArgs) -> anyhow::Resu
     let all = Snapshots::read(&repository.opened)?;
     let snapshot = all.select(name, &filter(&args.select))?;
     let reader = Reader::new(&repository.opened)?;
-    let progress = Progress::default();
+    let progress = progress(session.args);
     let restored = while_working(session.args, &progress, || {
         repository::restore(&reader, snapshot, &order, &progress, &session.cancel)
     })?;
@@ -157,7 +157,7 @@ pub(super) fn copy(session: &Session<'_>, args: &CopyArgs) -> anyhow::Result<Exi
     let all = Snapshots::read(&from.opened)?;
     let chosen = selected(&all, &args.snapshots, &args.select)?;
     let reader = Reader::new(&from.opened)?;
-    let progress = Progress::default();
+    let progress = progress(session.args);
     let copying = Copying::begin((&from.opened, &reader), &to.opened, lock)?;
     for snapshot in chosen {
         let copied = while_working(session.args, &progress, || copying.copy(snapshot, &progress, &session.cancel))?;

@@ -57,7 +57,9 @@ pub(super) fn folders(
             scope.spawn(move || reading.pieces(to_store));
         }
         drop(pieces);
-        scope.spawn(|| reading.progress.expect_bytes(walk::size(paths, exclude, reading.cancel)));
+        if reading.progress.is_watched() {
+            scope.spawn(|| reading.progress.expect_bytes(walk::size(paths, exclude, reading.cancel)));
+        }
         let (notes, progress, cancel) = (reading.notes, reading.progress, reading.cancel);
         let walk = Walk { reader, exclude, notes, progress, cancel, items, jobs };
         scope.spawn(|| walk.run(&wanted, before));
