@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::blob::{BlobId, BlobKind};
 use super::parallel::{AT_ONCE, each};
 use super::sealed::{OVERHEAD, Seal};
-use super::store::{FileId, FileKind, FileName, OTHER_CONTENT, Store, StoreError};
+use super::store::{Fault, FileId, FileKind, FileName, OTHER_CONTENT, Store, StoreError};
 
 /// A piece of a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +94,7 @@ impl Index {
     /// All that can be read of it, and what cannot.
     pub fn read(store: &dyn Store, seal: &Seal) -> Result<(Self, Vec<LostIndex>), StoreError> {
         let gathered = Mutex::new((Self::default(), BTreeMap::new(), Vec::new()));
+        let failed: Mutex<Option<StoreError>> = Mutex::default();
         let files = store.list(FileKind::Index)?;
         each(&files, AT_ONCE, |(id, _)| {
             let packs = file(store, seal, *id);
@@ -100,9 +102,16 @@ impl Index {
             let (index, numbers, lost) = &mut *gathered;
             match packs {
                 Ok(packs) => packs.into_iter().for_each(|pack| index.add(pack, numbers)),
-                Err(reason) => lost.push(LostIndex { id: *id, reason }),
+                Err(IndexFault::Lost(reason)) => lost.push(LostIndex { id: *id, reason }),
+                // It may well be whole: whoever took it for lost would store everything again.
+                Err(IndexFault::Store(error)) => {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
             }
         });
+        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
         let (mut index, _, mut lost) = gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         for entries in [&mut index.data, &mut index.trees] {
             entries.sort_unstable();
@@ -166,15 +175,33 @@ impl Index {
     }
 }
 
+/// Why a file of the index gives nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum IndexFault {
+    #[error("{}", .0.fault)]
+    Store(StoreError),
+    #[error("{0}")]
+    Lost(String),
+}
+
 /// The packs that one file of the index names.
-pub(super) fn file(store: &dyn Store, seal: &Seal, id: FileId) -> Result<Vec<WrittenPack>, String> {
-    let sealed = store.read(FileName::Of(FileKind::Index, id)).map_err(|error| error.fault.to_string())?;
+pub(super) fn file(store: &dyn Store, seal: &Seal, id: FileId) -> Result<Vec<WrittenPack>, IndexFault> {
+    let sealed = store.read(FileName::Of(FileKind::Index, id)).map_err(|error| match &error.fault {
+        Fault::Missing | Fault::Short { .. } => IndexFault::Lost(error.fault.to_string()),
+        Fault::Exists
+        | Fault::Denied(_)
+        | Fault::Full
+        | Fault::Unavailable(_)
+        | Fault::Broken(_)
+        | Fault::Cancelled => IndexFault::Store(error),
+    })?;
     if !id.names(&sealed) {
-        return Err(OTHER_CONTENT.to_owned());
+        return Err(IndexFault::Lost(OTHER_CONTENT.to_owned()));
     }
-    let plain = seal.open(&sealed).map_err(|error| error.to_string())?;
+    let plain = seal.open(&sealed).map_err(|error| IndexFault::Lost(error.to_string()))?;
     drop(sealed);
-    let written: Written = serde_json::from_slice(&plain).map_err(|error| format!("it is no index: {error}"))?;
+    let written: Written =
+        serde_json::from_slice(&plain).map_err(|error| IndexFault::Lost(format!("it is no index: {error}")))?;
     Ok(written.packs)
 }
 

@@ -30,35 +30,36 @@ pub enum InitError {
     Unmade(String),
 }
 
-/// Cut off at any point and begun again it ends the same; of two that do it at the same time one wins.
+/// Cut off at any point and begun again it ends the same; of two that do it at the same time one wins. No key is ever removed:
+/// another attempt may count on it.
 pub fn init(store: &dyn Store, password: &str, version: Version, maker: &Maker) -> Result<(), InitError> {
-    for leftover in prove_empty(store, password)? {
-        store.remove(FileName::Of(FileKind::Key, leftover))?;
-    }
-    let files = make(password, version, maker)?;
-    // The key first: a configuration makes it a repository, and one without a key could not be opened.
-    let (config, keys): (Vec<_>, Vec<_>) = files.into_iter().partition(|(name, _)| *name == FileName::Config);
-    for (name, content) in keys.iter().chain(&config) {
-        match store.create(*name, std::slice::from_ref(content)) {
-            Err(error) if error.fault == Fault::Exists => {
-                for (name, _) in &keys {
-                    store.remove(*name)?;
-                }
-                return Err(InitError::Exists { location: store.location() });
-            }
-            other => other?,
+    let unmade = |error: SealError| InitError::Unmade(error.to_string());
+    let master = match prove_empty(store, password)? {
+        Some(master) => master,
+        None => {
+            let master = Seal::random().map_err(unmade)?;
+            let key = KeyFile::make(&master, password, maker).map_err(|error| InitError::Unmade(error.to_string()))?;
+            let key = Bytes::from(key.to_json());
+            write(store, FileName::Of(FileKind::Key, FileId::of(std::slice::from_ref(&key))), &key)?;
+            master
         }
-    }
-    for (name, content) in keys.iter().chain(&config) {
-        if store.read(*name)? != *content {
-            return Err(InitError::Unlike { location: store.location() });
-        }
-    }
-    Ok(())
+    };
+    let config = Config { version, id: FileId(random().map_err(unmade)?), polynomial: polynomial().map_err(unmade)? };
+    // Uncompressed in every version. It makes this a repository, so that its key is there before.
+    write(store, FileName::Config, &Bytes::from(master.close(&config.to_json()).map_err(unmade)?))
 }
 
-/// Keys that an earlier attempt has left, when the store has proven that there is nothing else.
-fn prove_empty(store: &dyn Store, password: &str) -> Result<Vec<FileId>, InitError> {
+/// What is written is read back before anybody relies on it.
+fn write(store: &dyn Store, name: FileName, content: &Bytes) -> Result<(), InitError> {
+    match store.create(name, std::slice::from_ref(content)) {
+        Err(error) if error.fault == Fault::Exists => return Err(InitError::Exists { location: store.location() }),
+        other => other?,
+    }
+    if store.read(name)? == *content { Ok(()) } else { Err(InitError::Unlike { location: store.location() }) }
+}
+
+/// That there is nothing, or nothing but the key of an earlier attempt, which is gone on with.
+fn prove_empty(store: &dyn Store, password: &str) -> Result<Option<Seal>, InitError> {
     let location = || store.location();
     match store.size(FileName::Config) {
         Err(error) if error.fault == Fault::Missing => {}
@@ -71,28 +72,13 @@ fn prove_empty(store: &dyn Store, password: &str) -> Result<Vec<FileId>, InitErr
             return Err(InitError::NotEmpty { location: location(), folder: kind.folder(), count });
         }
     }
-    let mut leftover = Vec::new();
+    let mut leftover = None;
     for (id, _) in store.list(FileKind::Key)? {
         let text = store.read(FileName::Of(FileKind::Key, id))?;
-        if KeyFile::parse(&text).and_then(|key| key.open(password)).is_err() {
-            return Err(InitError::Begun { location: location() });
-        }
-        leftover.push(id);
+        let master = KeyFile::parse(&text).and_then(|key| key.open(password));
+        leftover = Some(master.map_err(|_| InitError::Begun { location: location() })?);
     }
     Ok(leftover)
-}
-
-/// All files of a new repository; nothing is written yet.
-fn make(password: &str, version: Version, maker: &Maker) -> Result<Vec<(FileName, Bytes)>, InitError> {
-    let unmade = |error: SealError| InitError::Unmade(error.to_string());
-    let master = Seal::random().map_err(unmade)?;
-    let key = KeyFile::make(&master, password, maker).map_err(|error| InitError::Unmade(error.to_string()))?;
-    let key = Bytes::from(key.to_json());
-    let config = Config { version, id: FileId(random().map_err(unmade)?), polynomial: polynomial().map_err(unmade)? };
-    // Uncompressed in every version.
-    let config = Bytes::from(master.close(&config.to_json()).map_err(unmade)?);
-    let key_id = FileId::of(std::slice::from_ref(&key));
-    Ok(vec![(FileName::Of(FileKind::Key, key_id), key), (FileName::Config, config)])
 }
 
 fn random() -> Result<[u8; 32], SealError> {

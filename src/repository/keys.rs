@@ -21,6 +21,8 @@ pub enum KeysError {
     None(String),
     #[error("more than one key begins with {0}")]
     Several(String),
+    #[error("the key that this password opens was removed meanwhile, so nothing else is")]
+    Gone,
     #[error("{0} is the key that this password opens: change the password instead, or remove it with another one")]
     Own(FileId),
 }
@@ -70,6 +72,10 @@ pub fn remove(opened: &Opened, name: &str) -> Result<FileId, KeysError> {
     };
     if id == opened.key {
         return Err(KeysError::Own(id));
+    }
+    // Two who remove each other's key would leave none.
+    if !keys.iter().any(|(id, _)| *id == opened.key) {
+        return Err(KeysError::Gone);
     }
     opened.store.remove(FileName::Of(FileKind::Key, id))?;
     Ok(id)

@@ -48,15 +48,7 @@ impl Opened {
             Err(error) if error.fault == Fault::Missing => return Err(OpenError::NoRepository { location }),
             other => other?,
         };
-        let (key, seal, is_named) = open_key(&*store, password)?;
-        let plain = seal.open(&sealed).map_err(|error| {
-            if is_named {
-                broken(FileName::Config, error.to_string())
-            } else {
-                // It opens, but perhaps another repository.
-                broken(FileName::Of(FileKind::Key, key), OTHER_CONTENT.to_owned())
-            }
-        })?;
+        let (key, seal, plain) = open_key(&*store, password, &sealed)?;
         let config = Config::parse(&plain).map_err(|reason| broken(FileName::Config, reason))?;
         Ok(Self { store, seal: Arc::new(seal), config, key })
     }
@@ -84,8 +76,9 @@ impl Opened {
     }
 }
 
-/// The first key that the password opens, and whether it is what its name says. One that is damaged keeps nobody from using another.
-fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal, bool), OpenError> {
+/// The first key that the password opens and that opens the configuration, and what is in that. A key that is damaged, or that
+/// somebody has left who wanted to make a repository here, keeps nobody from using another.
+fn open_key(store: &dyn Store, password: &str, config: &[u8]) -> Result<(FileId, Seal, Vec<u8>), OpenError> {
     let mut damaged = None;
     let location = store.location();
     let keys = store.list(FileKind::Key)?;
@@ -99,15 +92,19 @@ fn open_key(store: &dyn Store, password: &str) -> Result<(FileId, Seal, bool), O
             other => other?,
         };
         let is_named = id.names(&text);
-        match KeyFile::parse(&text).and_then(|key| key.open(password)) {
-            Ok(seal) => return Ok((id, seal, is_named)),
+        let found = match KeyFile::parse(&text).and_then(|key| key.open(password)) {
+            Ok(seal) => match seal.open(config) {
+                Ok(plain) => return Ok((id, seal, plain)),
+                Err(error) if is_named => (FileName::Config, error.to_string()),
+                // It opens, but perhaps another repository.
+                Err(_) => (file, OTHER_CONTENT.to_owned()),
+            },
             // The password may well be right.
-            Err(KeyError::Password) if !is_named => {
-                damaged = Some((file, OTHER_CONTENT.to_owned()));
-            }
-            Err(KeyError::Password) => {}
-            Err(error @ (KeyError::NoKey(_) | KeyError::Seal(_))) => damaged = Some((file, error.to_string())),
-        }
+            Err(KeyError::Password) if !is_named => (file, OTHER_CONTENT.to_owned()),
+            Err(KeyError::Password) => continue,
+            Err(error @ (KeyError::NoKey(_) | KeyError::Seal(_))) => (file, error.to_string()),
+        };
+        damaged = damaged.or(Some(found));
     }
     Err(match damaged {
         Some((file, reason)) => OpenError::Broken { location, file, reason },

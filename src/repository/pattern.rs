@@ -32,6 +32,11 @@ impl std::str::FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, BadPattern> {
         let bad = |reason: String| BadPattern { pattern: text.to_owned(), reason };
+        if text.starts_with('!') {
+            return Err(bad(
+                "a pattern cannot be turned round with `!`; write `[!]` for a name that begins so".to_owned()
+            ));
+        }
         let names: Result<Vec<_>, _> = text
             .split('/')
             .filter(|name| !matches!(*name, "" | "."))
@@ -76,13 +81,32 @@ fn names(path: &Path) -> Vec<&OsStr> {
         .collect()
 }
 
-/// Whether the pattern means the beginning of the path.
+/// Whether the pattern means the beginning of the path. After a name that does not fit it goes back to the last `**` only,
+/// which is enough and takes no longer than the lengths multiplied.
 fn begins(pattern: &[Name], path: &[&OsStr]) -> bool {
-    match (pattern, path) {
-        ([], _) => true,
-        ([Name::AnyNumber, rest @ ..], _) => (0..=path.len()).any(|skipped| begins(rest, &path[skipped..])),
-        ([Name::Like(glob), rest @ ..], [name, below @ ..]) => glob.is_match(name) && begins(rest, below),
-        ([Name::Like(_), ..], []) => false,
+    let (mut wanted, mut at) = (0, 0);
+    let mut last_any = None;
+    loop {
+        match (pattern.get(wanted), path.get(at)) {
+            (None, _) => return true,
+            (Some(Name::AnyNumber), _) => {
+                last_any = Some((wanted + 1, at));
+                wanted += 1;
+                continue;
+            }
+            (Some(Name::Like(glob)), Some(name)) if glob.is_match(name) => {
+                (wanted, at) = (wanted + 1, at + 1);
+                continue;
+            }
+            (Some(Name::Like(_)), Some(_) | None) => {}
+        }
+        match last_any {
+            Some((after, from)) if from < path.len() => {
+                last_any = Some((after, from + 1));
+                (wanted, at) = (after, from + 1);
+            }
+            Some(_) | None => return false,
+        }
     }
 }
 
@@ -122,6 +146,12 @@ mod tests {
     }
 
     #[test]
+    fn no_pattern_takes_long() {
+        let pattern: Pattern = format!("{}x", "**/a/".repeat(30)).parse().unwrap();
+        assert!(!pattern.matches(Path::new(&"/a".repeat(200))));
+    }
+
+    #[test]
     fn only_folders_on_the_way_may_hold_a_match() {
         for (pattern, folder, expected) in [
             ("foo", "/anything", true),
@@ -137,7 +167,7 @@ mod tests {
 
     #[test]
     fn bad_patterns_are_named() {
-        for pattern in ["", "/", "a/../b", "[a"] {
+        for pattern in ["", "/", "a/../b", "[a", "!a"] {
             let error = pattern.parse::<Pattern>().unwrap_err();
             assert!(error.to_string().starts_with("pattern "), "{error}");
         }

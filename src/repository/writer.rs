@@ -107,11 +107,11 @@ impl Writer {
 
     /// Stores a blob, unless it is stored already.
     pub(super) fn store(&self, kind: BlobKind, plain: &[u8]) -> Result<BlobId, WriteError> {
+        self.shared.check()?;
         let id = BlobId::of(plain);
         if self.index.has(kind, id) || !locked(&self.new).insert((kind, id.half())) {
             return Ok(id);
         }
-        self.shared.check()?;
         let closed = self.shared.seal.close_blob(plain, self.shared.version);
         // Others count on this blob already.
         let (sealed, unpacked) = closed.inspect_err(|error| self.shared.fail((*error).into()))?;
@@ -208,14 +208,13 @@ impl Shared {
         loop {
             let next = locked(packs).recv();
             let Ok(pack) = next else { return };
+            let _done = Done(self);
             // What comes after a failure is taken and dropped, so that nobody waits for a place.
             if self.check().is_ok()
                 && let Err(error) = self.write(pack)
             {
                 self.fail(error);
             }
-            *locked(&self.under_way) -= 1;
-            self.written.notify_all();
         }
     }
 
@@ -239,7 +238,8 @@ impl Shared {
 
     fn name_all(&self) -> Result<(), WriteError> {
         let unnamed = std::mem::take(&mut *locked(&self.unnamed));
-        if unnamed.is_empty() { Ok(()) } else { self.name(unnamed) }
+        let named = if unnamed.is_empty() { Ok(()) } else { self.name(unnamed) };
+        named.inspect_err(|error| self.fail(error.clone()))
     }
 
     fn name(&self, packs: Vec<WrittenPack>) -> Result<(), WriteError> {
@@ -253,15 +253,29 @@ impl Shared {
     }
 }
 
+/// A pack is no longer under way, however that ended.
+struct Done<'a>(&'a Shared);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        *locked(&self.0.under_way) -= 1;
+        self.0.written.notify_all();
+    }
+}
+
 /// Writes a file under the name of its content.
 pub(super) fn create(store: &dyn Store, lock: &Held, kind: FileKind, content: &[Bytes]) -> Result<FileId, WriteError> {
     let id = FileId::of(content);
     if !lock.is_held() {
         return Err(WriteError::LockLost(store.location()));
     }
-    match store.create(FileName::Of(kind, id), content) {
-        // It is this very file.
-        Err(error) if error.fault == Fault::Exists => Ok(id),
+    let file = FileName::Of(kind, id);
+    match store.create(file, content) {
+        // It is this very file, unless a store keeps half of what it did not take.
+        Err(error) if error.fault == Fault::Exists => {
+            let (wanted, got) = (content.iter().map(|part| part.len() as u64).sum(), store.size(file)?);
+            if got == wanted { Ok(id) } else { Err(StoreError { fault: Fault::Short { wanted, got }, ..error }.into()) }
+        }
         other => Ok(other.map(|()| id)?),
     }
 }

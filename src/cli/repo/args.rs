@@ -215,17 +215,17 @@ pub struct ForgetArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[expect(clippy::struct_field_names, reason = "the flags are named after the fields")]
 pub struct KeepArgs {
-    #[arg(long, short = 'l', default_value_t = 0, value_name = "N")]
+    #[arg(long, short = 'l', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_last: i64,
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_hourly: i64,
-    #[arg(long, short = 'd', default_value_t = 0, value_name = "N")]
+    #[arg(long, short = 'd', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_daily: i64,
-    #[arg(long, short = 'w', default_value_t = 0, value_name = "N")]
+    #[arg(long, short = 'w', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_weekly: i64,
-    #[arg(long, short = 'm', default_value_t = 0, value_name = "N")]
+    #[arg(long, short = 'm', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_monthly: i64,
-    #[arg(long, short = 'y', default_value_t = 0, value_name = "N")]
+    #[arg(long, short = 'y', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_yearly: i64,
     /// Snapshots with all of these tags (`a,b`); may be repeated.
     #[arg(long, value_name = "TAGS")]

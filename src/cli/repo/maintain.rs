@@ -14,7 +14,7 @@ use super::session::{Session, maker};
 use super::show::{progress, while_working};
 use crate::cli::output::print;
 use crate::clock;
-use crate::repository::{self, Cancel, Depth, Mode, Snapshots, TagChange, Version, keys};
+use crate::repository::{self, Cancel, Depth, FileKind, Mode, Snapshots, TagChange, Version, keys};
 
 pub(super) fn init(session: &Session<'_>, args: &InitArgs) -> anyhow::Result<ExitCode> {
     let store = session.store(&session.address()?, Cancel::default())?;
@@ -34,7 +34,7 @@ pub(super) fn check(session: &Session<'_>, args: &CheckArgs) -> anyhow::Result<E
         None => Depth::Structure,
         Some(part) => depth(part)?,
     };
-    let repository = session.open()?;
+    let repository = session.open_uncached()?;
     let _lock = session.lock(&repository, Mode::Exclusive)?;
     let progress = progress(session.args);
     let checked = while_working(session.args, &progress, || {
@@ -121,7 +121,7 @@ pub(super) fn key(session: &Session<'_>, command: &KeyCommand) -> anyhow::Result
         KeyCommand::List => return list_keys(session, &keys::list(opened)?),
         KeyCommand::Add(args) => {
             let lock = session.lock(&repository, Mode::Shared)?;
-            let id = keys::add(opened, &lock, &secret::line(&args.new_password_file)?, &maker())?;
+            let id = keys::add(opened, &lock, &secret::text(&args.new_password_file)?, &maker())?;
             format!("key {id} added\n")
         }
         KeyCommand::Remove { key } => {
@@ -130,7 +130,7 @@ pub(super) fn key(session: &Session<'_>, command: &KeyCommand) -> anyhow::Result
         }
         KeyCommand::Passwd(args) => {
             let lock = session.lock(&repository, Mode::Exclusive)?;
-            let id = keys::change(opened, &lock, &secret::line(&args.new_password_file)?, &maker())?;
+            let id = keys::change(opened, &lock, &secret::text(&args.new_password_file)?, &maker())?;
             format!("key {id} is in the place of {}\n", opened.key)
         }
     };
@@ -160,12 +160,20 @@ pub(super) fn unlock(session: &Session<'_>, args: &UnlockArgs) -> anyhow::Result
     let repository = session.open()?;
     let now = clock::now();
     let mut removed = 0;
-    for (id, lock) in repository.locks.list()? {
-        if args.remove_all || lock.is_stale(now) {
+    if args.remove_all {
+        // Also those that nobody can read.
+        for (id, _) in repository.opened.store().list(FileKind::Lock)? {
             repository.locks.remove(id)?;
             removed += 1;
-        } else {
-            eprintln!("holdfast: left: {}", lock.spoken(now));
+        }
+    } else {
+        for (id, lock) in repository.locks.list()? {
+            if lock.is_stale(now) {
+                repository.locks.remove(id)?;
+                removed += 1;
+            } else {
+                eprintln!("holdfast: left: {}", lock.spoken(now));
+            }
         }
     }
     print(&if session.args.json {

@@ -22,18 +22,18 @@ pub(super) fn bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The first line of a file.
-pub(super) fn line(file: &Path) -> anyhow::Result<String> {
+/// All of a file but white space around it, as restic reads passwords.
+pub(super) fn text(file: &Path) -> anyhow::Result<String> {
     let text = String::from_utf8(bytes(file)?).with_context(|| format!("{} is not UTF-8", file.display()))?;
-    match text.lines().next() {
-        Some(line) if !line.trim().is_empty() => Ok(line.trim().to_owned()),
-        Some(_) | None => bail!("{} is empty", file.display()),
+    match text.trim() {
+        "" => bail!("{} is empty", file.display()),
+        text => Ok(text.to_owned()),
     }
 }
 
 pub(super) fn password(file: Option<&Path>, name: &str) -> anyhow::Result<String> {
     match (file, variable(name)) {
-        (Some(file), _) => line(file),
+        (Some(file), _) => text(file),
         (None, Some(password)) => Ok(password),
         (None, None) => bail!("no password: give a file that holds it, or set {name}"),
     }

@@ -1,6 +1,6 @@
 //! One call of `holdfast repo`: the repository it works on, the lock it holds, and how it ends early.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::repository::{
     Access, Address, Cached, Cancel, Held, Lock, Locks, Lookup, Maker, Mode, Opened, Store, Trust, connect,
 };
 
-/// Whoever asks to end it waits no longer: a second, in all.
-const GRACE: Duration = Duration::from_millis(700);
+/// The work has so long to end, and then its locks to be removed: a second, in all.
+const GRACE: Duration = Duration::from_millis(450);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -38,7 +38,7 @@ impl<'a> Session<'a> {
     pub(super) fn address(&self) -> anyhow::Result<String> {
         match (&self.args.address, &self.args.repository_file) {
             (Some(address), _) => Ok(address.clone()),
-            (None, Some(file)) => secret::line(file),
+            (None, Some(file)) => secret::text(file),
             (None, None) => bail!("no repository: give its address with --repo or in RESTIC_REPOSITORY"),
         }
     }
@@ -79,11 +79,20 @@ impl<'a> Session<'a> {
         self.open_at(&self.address()?, &self.password()?)
     }
 
+    /// What is read of it is read where it lies.
+    pub(super) fn open_uncached(&self) -> anyhow::Result<Repository> {
+        self.reach(&self.address()?, &self.password()?, None)
+    }
+
     pub(super) fn open_at(&self, address: &str, password: &str) -> anyhow::Result<Repository> {
+        self.reach(address, password, self.cache())
+    }
+
+    fn reach(&self, address: &str, password: &str, cache: Option<PathBuf>) -> anyhow::Result<Repository> {
         let store = self.store(address, self.cancel.clone())?;
         let is_remote = !matches!(address.parse()?, Address::Local(_));
         let mut opened = Opened::open(Arc::clone(&store), password)?;
-        if let Some(folder) = self.cache().filter(|_| is_remote && !self.args.no_cache) {
+        if let Some(folder) = cache.filter(|_| is_remote) {
             let id = opened.config().id.to_string();
             let cached = Cached::new(store, &folder, &id, self.args.cache_limit.saturating_mul(MIB));
             opened = opened.over(Arc::new(cached));
@@ -94,7 +103,10 @@ impl<'a> Session<'a> {
         Ok(Repository { opened, locks })
     }
 
-    fn cache(&self) -> Option<std::path::PathBuf> {
+    fn cache(&self) -> Option<PathBuf> {
+        if self.args.no_cache {
+            return None;
+        }
         self.args.cache_dir.clone().or_else(|| Some(Path::new(&secret::variable("HOME")?).join(".cache/restic")))
     }
 
@@ -137,8 +149,13 @@ fn end_on_signal(cancel: Cancel, held: Arc<Mutex<Vec<Arc<Held>>>>) -> anyhow::Re
         });
         cancel.cancel();
         std::thread::sleep(GRACE);
-        // From here on nothing is written, and nobody needs to wait for us.
-        release(&held);
+        // From here on nothing is written, and nobody needs to wait for us. A store that does not answer is not waited for either.
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            release(&held);
+            let _ = done.send(());
+        });
+        let _ = is_done.recv_timeout(GRACE);
         process::exit(exit::CANCELLED.into());
     });
     Ok(())

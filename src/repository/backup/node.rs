@@ -86,7 +86,11 @@ fn attributes(path: &Path, unread: &mut impl FnMut(String)) -> io::Result<Vec<At
     for name in names {
         match name.to_str() {
             Some(text) => {
-                let value = xattr::get(path, &name)?.map(Bytes);
+                let value = match xattr::get(path, &name) {
+                    // A name without a value, as some file systems have it.
+                    Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+                    other => other?.map(Bytes),
+                };
                 attributes.push(Attribute { name: text.to_owned(), value });
             }
             None => unread(format!("its extended attribute {}, whose name is no UTF-8", name.display())),

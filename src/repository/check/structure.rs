@@ -1,6 +1,6 @@
 //! Keys are what their names say, and packs are as long as the index says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Finding, Findings, pack_bytes};
@@ -38,10 +38,15 @@ pub(super) fn packs(opened: &Opened, findings: &Findings) -> Result<Vec<Pack>, S
     let named: Mutex<BTreeMap<FileId, WrittenPack>> = Mutex::default();
     let files = opened.store.list(FileKind::Index)?;
     each(&files, AT_ONCE, |(id, _)| match index::file(&*opened.store, &opened.seal, *id) {
-        Err(reason) => findings.damaged(FileName::Of(FileKind::Index, *id), &reason),
+        Err(fault) => findings.damaged(FileName::Of(FileKind::Index, *id), &fault),
         Ok(packs) => {
             let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
-            named.extend(packs.into_iter().map(|pack| (pack.id, pack)));
+            for pack in packs {
+                let known = named.entry(pack.id).or_insert_with(|| WrittenPack { id: pack.id, blobs: Vec::new() });
+                // One pack may be named in several files, as a whole or in parts.
+                let seen: BTreeSet<u32> = known.blobs.iter().map(|blob| blob.offset).collect();
+                known.blobs.extend(pack.blobs.into_iter().filter(|blob| !seen.contains(&blob.offset)));
+            }
         }
     });
     let mut named = named.into_inner().unwrap_or_else(PoisonError::into_inner);

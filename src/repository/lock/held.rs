@@ -102,7 +102,7 @@ impl Locks {
         match self.free(mode, Some(id)) {
             Ok(()) => Ok(Held::keep(self.clone(), mode, id, time)),
             Err(error) => {
-                // What is left behind after an error here goes stale by itself.
+                // What is left behind after an error here goes stale, and says so to whoever comes.
                 let _ = self.remove(id);
                 Err(error)
             }
@@ -190,10 +190,7 @@ impl Held {
     /// Gives it back before the work has ended, which may write nothing from now on.
     pub fn release(&self) {
         self.shared.lost.store(true, Ordering::Release);
-        let mut files = self.shared.files();
-        let current = files.current;
-        files.left.push(current);
-        self.shared.remove(&mut files);
+        self.shared.give_back();
     }
 }
 
@@ -203,10 +200,7 @@ impl Drop for Held {
         if let Some(keeper) = self.keeper.take() {
             let _ = keeper.join();
         }
-        let mut files = self.shared.files();
-        let current = files.current;
-        files.left.push(current);
-        self.shared.remove(&mut files);
+        self.shared.give_back();
     }
 }
 
@@ -241,20 +235,37 @@ impl Shared {
             Err(_) => return Refreshed::Failed,
         }
         let Ok((current, written)) = self.locks.write(self.mode) else { return Refreshed::Failed };
-        let mut files = self.files();
-        let left = std::mem::take(&mut files.left);
-        *files = Files { current, written, left: [left, vec![old]].concat() };
-        self.remove(&mut files);
-        Refreshed::Done
+        // Whoever removed the old one meanwhile may hold a lock already that stands against the new one.
+        let gone = matches!(self.locks.store.size(FileName::Of(FileKind::Lock, old)), Err(error) if error.fault == Fault::Missing);
+        {
+            let mut files = self.files();
+            files.left.push(old);
+            (files.current, files.written) = (current, written);
+        }
+        self.remove_left();
+        if gone { Refreshed::Gone } else { Refreshed::Done }
     }
 
-    fn remove(&self, files: &mut Files) {
-        files.left.retain(|id| match self.locks.remove(*id) {
+    fn give_back(&self) {
+        {
+            let mut files = self.files();
+            let current = files.current;
+            files.left.push(current);
+        }
+        self.remove_left();
+    }
+
+    /// Not under the mutex: whoever asks whether the lock is held does not wait for a store.
+    fn remove_left(&self) {
+        let left = std::mem::take(&mut self.files().left);
+        let kept = left.into_iter().filter(|id| match self.locks.remove(*id) {
             Ok(()) => false,
             Err(error) => {
-                tracing::warn!(%error, "a lock could not be removed, and counts as held for half an hour more");
+                tracing::warn!(%error, "a lock could not be removed; until it is, it counts as held");
                 true
             }
         });
+        let kept: Vec<_> = kept.collect();
+        self.files().left.extend(kept);
     }
 }

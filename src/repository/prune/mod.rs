@@ -60,6 +60,13 @@ pub struct Prune<'a> {
     pub plan: Plan,
 }
 
+/// The blobs that were not seen yet. Old programs have named the blobs of one pack in several files of the index, and a prune
+/// that was cut off leaves a pack in two of them.
+fn only_new(mut pack: WrittenPack, seen: &mut BTreeSet<(FileId, u32)>) -> WrittenPack {
+    pack.blobs.retain(|blob| seen.insert((pack.id, blob.offset)));
+    pack
+}
+
 /// What is there, and what the index says of it.
 fn packs(opened: &Opened, index: &Index) -> Result<BTreeMap<FileId, Use>, StoreError> {
     let listed = opened.store.list(FileKind::Data)?.into_iter();
@@ -154,7 +161,7 @@ impl<'a> Prune<'a> {
 
     fn packs(&self, id: FileId) -> Result<Vec<WrittenPack>, PruneError> {
         index::file(&*self.opened.store, &self.opened.seal, id)
-            .map_err(|reason| PruneError::Damaged { file: FileName::Of(FileKind::Index, id), reason })
+            .map_err(|fault| PruneError::Damaged { file: FileName::Of(FileKind::Index, id), reason: fault.to_string() })
     }
 
     fn copy(&self, writer: &Writer, pack: FileId, blob: &WrittenBlob) -> Result<(), PruneError> {
@@ -176,7 +183,8 @@ impl<'a> Prune<'a> {
         let mut written = Written::default();
         let mut blobs = 0;
         for (id, _) in old {
-            for pack in self.packs(*id)?.into_iter().filter(|pack| !leaving(&pack.id) && named.insert(pack.id)) {
+            let staying = self.packs(*id)?.into_iter().filter(|pack| !leaving(&pack.id));
+            for pack in staying.map(|pack| only_new(pack, &mut named)).filter(|pack| !pack.blobs.is_empty()) {
                 blobs += pack.blobs.len();
                 written.packs.push(pack);
                 if blobs >= INDEX_BLOBS {

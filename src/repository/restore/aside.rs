@@ -29,7 +29,8 @@ pub(super) fn prepare(root: &Path, existing: Option<Existing>, mark: u64) -> Res
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(failed)?,
     };
-    if !there.is_dir() && !root.is_dir() {
+    // What a link leads to is nobody's to move: the link is replaced.
+    if !there.is_dir() {
         // A single file is replaced as a whole.
         return if existing.is_some() { Ok(Vec::new()) } else { Err(RestoreError::NotEmpty(root.to_owned())) };
     }
@@ -40,15 +41,27 @@ pub(super) fn prepare(root: &Path, existing: Option<Existing>, mark: u64) -> Res
         None => Err(RestoreError::NotEmpty(root.to_owned())),
         Some(Existing::Keep) => Ok(Vec::new()),
         Some(Existing::Delete) => {
-            let aside = root.join(format!("{ASIDE}{mark}"));
-            fs::create_dir_all(&aside).map_err(failed)?;
+            let aside = new_folder(root, mark).map_err(failed)?;
             for path in others {
                 let name = path.file_name().unwrap_or_default();
                 fs::rename(&path, aside.join(name)).map_err(failed)?;
             }
-            Ok(earlier.into_iter().filter(|path| *path != aside).chain([aside.clone()]).collect())
+            Ok(earlier.into_iter().chain([aside]).collect())
         }
     }
+}
+
+/// One that was not there: what an earlier attempt has put aside is never mixed with what that attempt has restored.
+fn new_folder(root: &Path, mark: u64) -> io::Result<PathBuf> {
+    const ATTEMPTS_MAX: u64 = 10_000;
+    for attempt in 0..ATTEMPTS_MAX {
+        let folder = root.join(format!("{ASIDE}{mark}-{attempt}"));
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other.map(|()| folder),
+        }
+    }
+    Err(io::Error::other("too many attempts have put something aside here"))
 }
 
 fn children(root: &Path) -> io::Result<Vec<PathBuf>> {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "what an earlier restore left behind is in the way")]
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
@@ -65,8 +67,15 @@ impl Batch {
         self.pieces.len() >= PIECES_MAX || self.files.len() >= FILES_MAX
     }
 
-    pub(super) fn add(&mut self, reader: &Reader, path: PathBuf, node: Node, journal: &Journal) {
-        let unfinished = unfinished(&path);
+    pub(super) fn add(
+        &mut self,
+        reader: &Reader,
+        path: PathBuf,
+        node: Node,
+        taken: &BTreeSet<OsString>,
+        journal: &Journal,
+    ) {
+        let unfinished = unfinished(&path, taken);
         let found: Vec<_> =
             node.blobs().iter().map(|id| (*id, reader.index.find(BlobKind::Data, *id).next())).collect();
         let lengths: Vec<_> = found.iter().map(|(_, at)| at.map(|at| at.plain_bytes())).collect();
@@ -209,12 +218,17 @@ impl Making {
     }
 }
 
-fn unfinished(path: &Path) -> PathBuf {
+/// A name that no other file of the folder has.
+fn unfinished(path: &Path, taken: &BTreeSet<OsString>) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // The longest name that Linux has, which this one is near already.
     if name.len() + INCOMPLETE.len() > 255 {
         name = BlobId::of(name.as_encoded_bytes()).to_string().into();
     }
     name.push(INCOMPLETE);
+    while taken.contains(&name) {
+        name = BlobId::of(name.as_encoded_bytes()).to_string().into();
+        name.push(INCOMPLETE);
+    }
     path.with_file_name(name)
 }

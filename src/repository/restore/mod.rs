@@ -25,7 +25,7 @@ use super::pattern::Pattern;
 use super::progress::Progress;
 use super::reader::{BlobError, Reader};
 use super::snapshot::Snapshot;
-use super::tree::{self, PathError};
+use super::tree::{self, PathError, Root};
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -100,23 +100,29 @@ pub fn restore(
     if partial && order.existing == Some(Existing::Delete) {
         return Err(RestoreError::PartWithDelete);
     }
+    let failed = |error: io::Error| RestoreError::Target { path: order.target.clone(), reason: error.to_string() };
+    std::fs::create_dir_all(&order.target).map_err(failed)?;
+    // Whoever names a link means what it leads to.
+    let target = std::fs::canonicalize(&order.target).map_err(failed)?;
+    let order = &Order { target, ..order.clone() };
     let root = tree::root(reader, snapshot.tree, &order.from)?;
     let mark = u64::try_from(snapshot.time.timestamp().as_second()).unwrap_or_default();
     let mut aside = Vec::new();
-    for place in places(snapshot, order) {
-        aside.extend(aside::prepare(&place, order.existing, mark)?);
+    let places = places(reader, snapshot, order, &root)?;
+    for place in &places {
+        aside.extend(aside::prepare(place, order.existing, mark)?);
     }
     if let (Some(bytes), false, true) = (snapshot.bytes, partial, order.from.as_os_str().is_empty()) {
         progress.expect_bytes(bytes);
     }
-    let failed = |error: io::Error| RestoreError::Target { path: order.target.clone(), reason: error.to_string() };
-    std::fs::create_dir_all(&order.target).map_err(failed)?;
     let journal = Journal { lost: Notes::default(), unset: Notes::default(), progress };
     let folders = Walk::new(reader, order, &journal, cancel).run(root);
     if cancel.is_cancelled() {
         return Err(RestoreError::Cancelled);
     }
-    sync(&order.target).map_err(failed)?;
+    for place in places.iter().chain([&order.target]) {
+        sync(place).map_err(failed)?;
+    }
     let lost = journal.lost.so_far();
     if lost.count == 0 {
         aside::remove(&aside).map_err(failed)?;
@@ -130,16 +136,29 @@ pub fn restore(
     Ok(Restored { files: done.files, bytes: done.bytes, lost, unset: journal.unset.so_far(), aside })
 }
 
-/// Where something may be that this restore takes the place of.
-fn places(snapshot: &Snapshot, order: &Order) -> Vec<PathBuf> {
-    if !order.from.as_os_str().is_empty() {
-        return vec![order.target.clone()];
+/// Where something may be that this restore takes the place of. The tree says where that is: the paths of a snapshot are what
+/// somebody typed, and are believed only where the tree has them.
+fn places(reader: &Reader, snapshot: &Snapshot, order: &Order, root: &Root) -> Result<Vec<PathBuf>, RestoreError> {
+    match root {
+        Root::Node(node) if node.subtree.is_some() => Ok(vec![order.target.clone()]),
+        Root::Node(node) => Ok(vec![order.target.join(node.name().map_err(|_| PathError::Bad(order.from.clone()))?)]),
+        Root::Tree(tree) => {
+            let inside = |path: &String| Path::new(path).strip_prefix("/").unwrap_or(Path::new(path)).to_owned();
+            let known: Vec<_> = snapshot.paths.iter().map(inside).collect();
+            if known.iter().all(|path| tree::root(reader, *tree, path).is_ok()) && !known.is_empty() {
+                return Ok(known.into_iter().map(|path| order.target.join(path)).collect());
+            }
+            let names = reader.tree(*tree)?.nodes.into_iter().filter_map(|node| node.name().ok());
+            Ok(names.map(|name| order.target.join(name)).collect())
+        }
     }
-    let below = |path: &String| order.target.join(Path::new(path).strip_prefix("/").unwrap_or(Path::new(path)));
-    snapshot.paths.iter().map(below).collect()
 }
 
 /// What is restored survives a machine that goes down right afterwards.
-fn sync(target: &Path) -> io::Result<()> {
-    rustix::fs::syncfs(std::fs::File::open(target)?).map_err(Into::into)
+fn sync(place: &Path) -> io::Result<()> {
+    match std::fs::File::open(place) {
+        Ok(file) => rustix::fs::syncfs(file).map_err(Into::into),
+        // Not restored, or no file that can be opened: what is beside it is.
+        Err(_) => Ok(()),
+    }
 }

@@ -1,10 +1,11 @@
 //! Goes through the trees of a snapshot and makes what they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::attributes;
-use super::batch::Batch;
+use super::batch::{Batch, INCOMPLETE};
 use super::folders::{self, Folder};
 use super::{Journal, Order};
 use crate::repository::Cancel;
@@ -23,7 +24,7 @@ pub(super) struct Walk<'a> {
     /// In the order in which they were made: what is inside of another comes later.
     folders: Vec<Folder>,
     /// Device and inode of files with several names, and where the first of them is.
-    first_names: BTreeMap<(u64, u64), PathBuf>,
+    first_names: BTreeMap<(u64, u64), (PathBuf, Vec<BlobId>)>,
     links: Vec<(PathBuf, PathBuf)>,
 }
 
@@ -31,6 +32,8 @@ pub(super) struct Walk<'a> {
 #[derive(Debug)]
 struct Frame {
     nodes: std::vec::IntoIter<Node>,
+    /// Names of files in it that look like unfinished ones.
+    taken: BTreeSet<OsString>,
     /// In the snapshot, and in the target.
     inside: PathBuf,
     path: PathBuf,
@@ -60,7 +63,10 @@ impl<'a> Walk<'a> {
             Root::Tree(tree) => self.tree(tree, from, target, None),
             Root::Node(node) => match node.subtree {
                 Some(tree) => self.tree(tree, from, target, Some(node)),
-                None => self.leaf(*node, &from, &target.join(from.file_name().unwrap_or_default())),
+                None => {
+                    let path = target.join(from.file_name().unwrap_or_default());
+                    self.leaf(*node, &from, &path, &BTreeSet::new());
+                }
             },
         }
         self.fetch();
@@ -105,7 +111,8 @@ impl<'a> Walk<'a> {
                 }
                 None if self.wanted(&inside) => {
                     self.make(&mut stack, None);
-                    self.leaf(node, &inside, &path);
+                    let taken = stack.last().map(|frame| &frame.taken);
+                    self.leaf(node, &inside, &path, taken.unwrap_or(&BTreeSet::new()));
                 }
                 Some(_) | None => {}
             }
@@ -114,7 +121,11 @@ impl<'a> Walk<'a> {
 
     fn enter(&mut self, stack: &mut Vec<Frame>, tree: BlobId, inside: PathBuf, path: PathBuf, node: Option<Box<Node>>) {
         match self.reader.tree(tree) {
-            Ok(tree) => stack.push(Frame { nodes: tree.nodes.into_iter(), inside, path, node }),
+            Ok(tree) => {
+                let names = tree.nodes.iter().filter_map(|node| node.name().ok());
+                let taken = names.filter(|name| name.as_encoded_bytes().ends_with(INCOMPLETE.as_bytes())).collect();
+                stack.push(Frame { nodes: tree.nodes.into_iter(), taken, inside, path, node });
+            }
             Err(error) => self.journal.lost.add(&path, &error),
         }
     }
@@ -132,9 +143,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Anything but a folder.
-    fn leaf(&mut self, node: Node, inside: &Path, path: &Path) {
+    fn leaf(&mut self, node: Node, inside: &Path, path: &Path, taken: &BTreeSet<OsString>) {
         match node.kind {
-            NodeKind::File => self.file(node, path),
+            NodeKind::File => self.file(node, path, taken),
             NodeKind::Dir => self.journal.lost.add(inside, "it is a folder without a tree"),
             NodeKind::Symlink
             | NodeKind::BlockDevice
@@ -152,16 +163,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn file(&mut self, node: Node, path: &Path) {
+    fn file(&mut self, node: Node, path: &Path, taken: &BTreeSet<OsString>) {
         if node.links > 1 {
             let key = (node.device_id, node.inode);
-            if let Some(first) = self.first_names.get(&key) {
-                self.links.push((first.clone(), path.to_owned()));
-                return;
+            match self.first_names.get(&key) {
+                Some((first, content)) if content == node.blobs() => {
+                    self.links.push((first.clone(), path.to_owned()));
+                    return;
+                }
+                // The number was given to another file while the backup ran.
+                Some(_) => {}
+                None => drop(self.first_names.insert(key, (path.to_owned(), node.blobs().to_vec()))),
             }
-            self.first_names.insert(key, path.to_owned());
         }
-        self.batch.add(self.reader, path.to_owned(), node, self.journal);
+        self.batch.add(self.reader, path.to_owned(), node, taken, self.journal);
         if self.batch.is_full() {
             self.fetch();
         }

@@ -7,6 +7,7 @@ mod shrunk;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub use group::{BadGroupBy, GroupBy, GroupKey};
@@ -98,9 +99,15 @@ pub fn decide(snapshots: &[Snapshot], keep: &Keep, scope: &Scope) -> Vec<Group> 
 }
 
 fn by_rules(newest_first: &[&Snapshot], keep: &Keep) -> Vec<Decided> {
-    let matched = newest_first.iter().zip(keep.matched(newest_first));
-    let decided = matched.map(|(snapshot, rules)| {
-        let decision = if rules.is_empty() { Decision::Remove } else { Decision::Keep(rules) };
+    let complete: Vec<_> = newest_first.iter().copied().filter(|snapshot| snapshot.is_complete()).collect();
+    let mut matched: BTreeMap<FileId, Vec<Rule>> =
+        complete.iter().map(|snapshot| snapshot.id).zip(keep.matched(&complete)).collect();
+    let decided = newest_first.iter().map(|snapshot| {
+        let decision = match matched.remove(&snapshot.id) {
+            None => own::judge_incomplete(snapshot, complete.first().copied(), keep),
+            Some(rules) if rules.is_empty() => Decision::Remove,
+            Some(rules) => Decision::Keep(rules),
+        };
         Decided { snapshot: snapshot.id, decision }
     });
     decided.collect()

@@ -119,7 +119,7 @@ fn judge_complete(newest_first: &[&Snapshot], keep: &Keep, shrunk: &[Shrunk]) ->
 }
 
 /// It is of use as long as nothing complete is newer. A tag that is to be kept is an express wish and counts nothing.
-fn judge_incomplete(snapshot: &Snapshot, newest: Option<&Snapshot>, keep: &Keep) -> Decision {
+pub(super) fn judge_incomplete(snapshot: &Snapshot, newest: Option<&Snapshot>, keep: &Keep) -> Decision {
     let rules = keep.uncounted(snapshot);
     let outdone = newest.is_some_and(|newest| newest.time.timestamp() > snapshot.time.timestamp());
     match (rules.is_empty(), outdone) {

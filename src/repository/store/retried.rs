@@ -1,7 +1,7 @@
 //! A store that is asked again when what went wrong may pass.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,11 +26,13 @@ pub struct Retried {
     cancel: Cancel,
     /// Makes the waits of those who failed together differ.
     turn: AtomicU64,
+    /// Some request was tried until patience ran out: until one succeeds again, the others are not tried so long too.
+    gone: AtomicBool,
 }
 
 impl Retried {
     pub fn new(inner: Arc<dyn Store>, patience: Duration, cancel: Cancel) -> Self {
-        Self { inner, patience, cancel, turn: AtomicU64::new(0) }
+        Self { inner, patience, cancel, turn: AtomicU64::new(0), gone: AtomicBool::new(false) }
     }
 
     /// `ask` is told whether it was asked before.
@@ -42,13 +44,17 @@ impl Retried {
         loop {
             let error = match ask(before > 0) {
                 Err(error) if error.fault.is_passing() => error,
-                done => return done,
+                done => {
+                    self.gone.store(false, Ordering::Relaxed);
+                    return done;
+                }
             };
             if matches!(error.fault, Fault::Short { .. }) && before >= SHORT_MAX {
                 return Err(error);
             }
             let pause = self.spread(wait);
-            if begun.elapsed() + pause > self.patience {
+            if begun.elapsed() + pause > self.patience || self.gone.load(Ordering::Relaxed) {
+                self.gone.store(true, Ordering::Relaxed);
                 return Err(error);
             }
             tracing::warn!(%error, "the store failed; it is asked again in {} s", pause.as_secs_f32().ceil());
