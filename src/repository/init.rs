@@ -34,15 +34,14 @@ pub enum InitError {
 /// another attempt may count on it.
 pub fn init(store: &dyn Store, password: &str, version: Version, maker: &Maker) -> Result<(), InitError> {
     let unmade = |error: SealError| InitError::Unmade(error.to_string());
-    let master = match prove_empty(store, password)? {
-        Some(master) => master,
-        None => {
-            let master = Seal::random().map_err(unmade)?;
-            let key = KeyFile::make(&master, password, maker).map_err(|error| InitError::Unmade(error.to_string()))?;
-            let key = Bytes::from(key.to_json());
-            write(store, FileName::Of(FileKind::Key, FileId::of(std::slice::from_ref(&key))), &key)?;
-            master
-        }
+    let master = if let Some(master) = prove_empty(store, password)? {
+        master
+    } else {
+        let master = Seal::random().map_err(unmade)?;
+        let key = KeyFile::make(&master, password, maker).map_err(|error| InitError::Unmade(error.to_string()))?;
+        let key = Bytes::from(key.to_json());
+        write(store, FileName::Of(FileKind::Key, FileId::of(std::slice::from_ref(&key))), &key)?;
+        master
     };
     let config = Config { version, id: FileId(random().map_err(unmade)?), polynomial: polynomial().map_err(unmade)? };
     // Uncompressed in every version. It makes this a repository, so that its key is there before.

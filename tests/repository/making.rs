@@ -69,3 +69,32 @@ fn what_was_cut_off_is_made_whole_by_who_began_it() {
     assert_eq!(store.list(FileKind::Key).expect("listed").len(), 1);
     restic.done(&["check"]);
 }
+
+#[test]
+fn of_two_that_make_it_at_once_one_wins_and_its_key_stays() {
+    use crate::guarded::{Deed, Guarded};
+    let restic = Restic::new();
+    let root = restic.repository();
+    let other = root.clone();
+    // Just before the configuration is written, somebody else has made the repository.
+    let store = Guarded::new(root.clone(), move |deed| {
+        if deed == Deed::Create(FileName::Config) {
+            init(&Folder::new(other.clone()), PASSWORD, Version::V2, &maker())
+                .expect("it goes on with the key that is there");
+        }
+        Ok(())
+    });
+    let error = init(&*store, PASSWORD, Version::V2, &maker()).expect_err("somebody was faster");
+    assert!(matches!(error, InitError::Exists { .. }), "{error}");
+    open(&restic, PASSWORD).expect("it opens");
+    restic.done(&["check"]);
+
+    // A key that somebody has left, of a repository that never was, opens nothing and harms nobody.
+    let elsewhere = Restic::new();
+    init(&folder(&elsewhere), PASSWORD, Version::V2, &maker()).expect("nothing was there");
+    for (id, _) in folder(&elsewhere).list(FileKind::Key).expect("listed") {
+        let key = folder(&elsewhere).read(FileName::Of(FileKind::Key, id)).expect("read");
+        folder(&restic).create(FileName::Of(FileKind::Key, id), &[key]).expect("written");
+    }
+    open(&restic, PASSWORD).expect("it opens with the other key");
+}

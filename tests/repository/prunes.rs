@@ -263,3 +263,47 @@ fn cut_off_anywhere_it_loses_nothing_and_the_next_one_ends_it() {
         }
     }
 }
+
+/// Programs before restic 0.10 named the blobs of one pack in several files of the index.
+#[test]
+fn a_pack_that_is_named_in_two_files_keeps_all_its_blobs() {
+    use holdfast::repository::{FileId, FileName, Store as _};
+    let restic = made(Version::V2);
+    for number in 0..8 {
+        restic.write(&format!("{number}"), &crate::trees::Seeded(number).bytes(200_000));
+    }
+    let mut history = History::of(restic, 1);
+    history.ours();
+    let (store, seal) = (history.store(), history.opened.seal());
+    for (id, _) in store.list(FileKind::Index).expect("listed") {
+        let file = FileName::Of(FileKind::Index, id);
+        let plain = seal.open(&store.read(file).expect("read")).expect("opened");
+        let whole: serde_json::Value = serde_json::from_slice(&plain).expect("JSON");
+        for odd in [false, true] {
+            let mut half = whole.clone();
+            for pack in half["packs"].as_array_mut().expect("packs") {
+                let mut number = 0;
+                pack["blobs"].as_array_mut().expect("blobs").retain(|_| {
+                    number += 1;
+                    (number % 2 == 1) == odd
+                });
+            }
+            let sealed = seal.close_file(half.to_string().as_bytes(), Version::V2).expect("sealed");
+            let sealed = bytes::Bytes::from(sealed);
+            let name = FileName::Of(FileKind::Index, FileId::of(std::slice::from_ref(&sealed)));
+            store.create(name, &[sealed]).expect("written");
+        }
+        store.remove(file).expect("removed");
+    }
+    // Half of each pack is not needed any more, so that they are written anew.
+    for number in 0..4 {
+        history.restic.write(&format!("{number}"), b"other");
+    }
+    history.ours();
+    let first = history.snapshots().all[0].id;
+    history.forget(&[first]);
+    let plan = pruned(&history.opened, 0).expect("it is pruned");
+    assert!(!plan.repack.is_empty(), "{plan:?}");
+    history.assert_tidy();
+    history.assert_restores();
+}

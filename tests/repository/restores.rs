@@ -153,3 +153,72 @@ fn holes_take_no_room_when_they_are_wanted() {
     let meta = fs::metadata(out.path().join("sparse")).expect("there");
     assert!(meta.blocks() * 512 < meta.size() / 2, "{} blocks of {} bytes", meta.blocks(), meta.size());
 }
+
+#[test]
+fn an_attempt_that_failed_costs_nothing_of_what_was_there_before() {
+    use crate::guarded::{Deed, Guarded};
+    use holdfast::repository::Fault;
+    let restic = made(Version::V2);
+    grow(&restic.files(), 6);
+    stored(&restic);
+    let out = tempfile::tempdir().expect("a temporary folder");
+    fs::write(out.path().join("small"), "precious").expect("written");
+    let delete = Order { from: restic.files(), existing: Some(Existing::Delete), ..order(out.path()) };
+    let (reader, snapshot) = newest(&restic);
+    let packs = Guarded::new(restic.repository(), |deed| match deed {
+        Deed::Look => Err(Fault::Broken("the disk is gone".to_owned())),
+        Deed::Create(_) | Deed::Remove(_) => Ok(()),
+    });
+    for _ in 0..2 {
+        let broken = newest(&restic).0.through(packs.clone());
+        let result = restore(&broken, &snapshot, &delete, &Progress::default(), &Cancel::default());
+        assert!(result.is_err() || result.is_ok_and(|restored| restored.lost.count > 0));
+    }
+    let result =
+        restore(&reader, &snapshot, &delete, &Progress::default(), &Cancel::default()).expect("it is restored");
+    assert_eq!((result.lost.count, result.aside.len()), (0, 0), "{result:?}");
+    assert_eq!(differences(&restic.files(), out.path()), Vec::<String>::new());
+}
+
+#[test]
+fn one_file_takes_the_place_of_one_file() {
+    let restic = made(Version::V2);
+    grow(&restic.files(), 7);
+    stored(&restic);
+    let out = tempfile::tempdir().expect("a temporary folder");
+    fs::write(out.path().join("precious"), "kept").expect("written");
+    let one = Order { from: restic.files().join("small"), existing: Some(Existing::Delete), ..order(out.path()) };
+    restored(&restic, &one).expect("it is restored");
+    assert_eq!(fs::read(out.path().join("precious")).expect("kept"), b"kept");
+    assert!(out.path().join("small").exists());
+}
+
+#[test]
+fn what_a_tree_says_counts_and_not_what_somebody_typed() {
+    let restic = made(Version::V2);
+    restic.write("work/file", b"content");
+    // From a folder of its own, restic stores the path as it was given, and says another one.
+    let mut command = restic.command(&["backup", "work"]);
+    assert!(command.current_dir(restic.files()).output().expect("it runs").status.success());
+    let out = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(out.path().join("work")).expect("made");
+    fs::write(out.path().join("work/file"), "precious").expect("written");
+    assert!(matches!(restored(&restic, &order(out.path())), Err(RestoreError::NotEmpty(_))));
+    assert_eq!(fs::read(out.path().join("work/file")).expect("kept"), b"precious");
+}
+
+#[test]
+fn a_target_behind_a_link_is_what_the_link_leads_to() {
+    let restic = made(Version::V2);
+    grow(&restic.files(), 8);
+    stored(&restic);
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let real = out.path().join("real");
+    fs::create_dir(&real).expect("made");
+    fs::write(real.join("old"), "old").expect("written");
+    std::os::unix::fs::symlink(&real, out.path().join("link")).expect("linked");
+    let delete = Order { from: restic.files(), existing: Some(Existing::Delete), ..order(&out.path().join("link")) };
+    let result = restored(&restic, &delete).expect("it is restored");
+    assert_eq!((result.lost.count, result.aside.len()), (0, 0), "{result:?}");
+    assert_eq!(differences(&restic.files(), &real), Vec::<String>::new());
+}

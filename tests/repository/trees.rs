@@ -129,7 +129,13 @@ pub(crate) fn grow(root: &Path, seed: u64) {
     let mut random = Seeded(seed);
     fs::create_dir_all(root.join("deep/er/est")).expect("made");
     fs::create_dir(root.join("empty folder")).expect("made");
-    for (name, size) in [("empty", 0), ("small", 100), ("deep/er/est/large", 5 << 20), ("deep/medium", 300_000)] {
+    for (name, size) in [
+        ("empty", 0),
+        ("small", 100),
+        ("deep/er/est/large", 5 << 20),
+        ("deep/medium", 300_000),
+        ("small.holdfast-incomplete", 200),
+    ] {
         fs::write(root.join(name), random.bytes(size)).expect("written");
     }
     fs::write(root.join("deep/twice"), fs::read(root.join("small")).expect("read")).expect("written");

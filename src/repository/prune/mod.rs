@@ -139,9 +139,8 @@ impl<'a> Prune<'a> {
         let failed = Mutex::new(None);
         let failed = || failed.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, _) in old {
-            let packs = self.packs(*id)?.into_iter();
-            let packs: Vec<_> =
-                packs.filter(|pack| self.plan.repack.contains_key(&pack.id) && done.insert(pack.id)).collect();
+            let packs = self.packs(*id)?.into_iter().filter(|pack| self.plan.repack.contains_key(&pack.id));
+            let packs: Vec<_> = packs.map(|pack| only_new(pack, &mut done)).collect();
             each(&packs, AT_ONCE, |pack| {
                 for blob in &pack.blobs {
                     if cancel.is_cancelled() || failed().is_some() {
@@ -179,12 +178,25 @@ impl<'a> Prune<'a> {
         let leaving = |id: &FileId| {
             self.plan.remove.contains_key(id) || self.plan.repack.contains_key(id) || self.plan.gone.contains(id)
         };
+        let mut listings: BTreeMap<FileId, u32> = BTreeMap::new();
+        for (id, _) in old {
+            for pack in self.packs(*id)? {
+                *listings.entry(pack.id).or_default() += 1;
+            }
+        }
         let mut named = BTreeSet::new();
+        let mut several: BTreeMap<FileId, WrittenPack> = BTreeMap::new();
         let mut written = Written::default();
         let mut blobs = 0;
         for (id, _) in old {
-            let staying = self.packs(*id)?.into_iter().filter(|pack| !leaving(&pack.id));
-            for pack in staying.map(|pack| only_new(pack, &mut named)).filter(|pack| !pack.blobs.is_empty()) {
+            for pack in self.packs(*id)?.into_iter().filter(|pack| !leaving(&pack.id)) {
+                // Named in one place from now on: of two, restic believes the last one only.
+                if listings.get(&pack.id).is_some_and(|count| *count > 1) {
+                    let pack = only_new(pack, &mut named);
+                    let whole = several.entry(pack.id).or_insert(WrittenPack { id: pack.id, blobs: Vec::new() });
+                    whole.blobs.extend(pack.blobs);
+                    continue;
+                }
                 blobs += pack.blobs.len();
                 written.packs.push(pack);
                 if blobs >= INDEX_BLOBS {
@@ -193,6 +205,7 @@ impl<'a> Prune<'a> {
                 }
             }
         }
+        written.packs.extend(several.into_values());
         if written.packs.is_empty() { Ok(()) } else { self.write(&written) }
     }
 

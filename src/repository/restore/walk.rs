@@ -61,13 +61,14 @@ impl<'a> Walk<'a> {
         let target = self.order.target.clone();
         match root {
             Root::Tree(tree) => self.tree(tree, from, target, None),
-            Root::Node(node) => match node.subtree {
-                Some(tree) => self.tree(tree, from, target, Some(node)),
-                None => {
+            Root::Node(node) => {
+                if let Some(tree) = node.subtree {
+                    self.tree(tree, from, target, Some(node));
+                } else {
                     let path = target.join(from.file_name().unwrap_or_default());
                     self.leaf(*node, &from, &path, &BTreeSet::new());
                 }
-            },
+            }
         }
         self.fetch();
         for (first, path) in std::mem::take(&mut self.links) {
