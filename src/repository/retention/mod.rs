@@ -21,7 +21,8 @@ use super::store::FileId;
 /// Whose snapshots are judged.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// All, as `restic forget` does it: nothing is held, and rules by tags alone may remove all of a group.
+    /// All, as `restic forget` does it: rules by tags alone may remove all of a group. Only what is incomplete counts for
+    /// nothing, and stays until something complete is newer.
     Repository(GroupBy),
     /// Those of one target, in groups of (host, paths).
     Own(Own),

@@ -72,7 +72,11 @@ fn verdict(reasons: &[String]) -> String {
     if reasons.is_empty() { "remove".to_owned() } else { format!("keep: {}", reasons.join("; ")) }
 }
 
-/// What `restic forget` says of one snapshot.
+fn is_complete(snapshot: &Snapshot) -> bool {
+    !snapshot.tags.iter().any(|tag| tag == INCOMPLETE)
+}
+
+/// What `restic forget` says of one snapshot, if incomplete ones count for nothing.
 pub(crate) fn forget(all: &[Snapshot], this: &Snapshot, rules: &Rules, group_by: &str) -> String {
     let of = |word: &str| group_by.contains(word);
     let same = |other: &&Snapshot| {
@@ -80,9 +84,17 @@ pub(crate) fn forget(all: &[Snapshot], this: &Snapshot, rules: &Rules, group_by:
             && (!of("path") || sorted(&other.paths) == sorted(&this.paths))
             && (!of("tag") || sorted(&other.tags) == sorted(&this.tags))
     };
-    let group = in_order(all.iter().filter(same));
-    let at = group.iter().position(|other| other.id == this.id).expect("it is in its own group");
-    verdict(&rules.matched(&group, at))
+    let complete = in_order(all.iter().filter(same).filter(|other| is_complete(other)));
+    match complete.iter().position(|other| other.id == this.id) {
+        Some(at) => verdict(&rules.matched(&complete, at)),
+        None => incomplete_verdict(&complete, this, rules),
+    }
+}
+
+fn incomplete_verdict(complete: &[&Snapshot], this: &Snapshot, rules: &Rules) -> String {
+    let reasons = rules.uncounted(this);
+    let outdone = complete.iter().any(|other| other.time > this.time);
+    if reasons.is_empty() && !outdone { "hold: incomplete".to_owned() } else { verdict(&reasons) }
 }
 
 /// What holds for the snapshots of one target.
@@ -107,7 +119,7 @@ impl World<'_> {
             self.is_ours(other)
                 && other.host == this.host
                 && sorted(&other.paths) == sorted(&this.paths)
-                && !other.tags.iter().any(|tag| tag == INCOMPLETE)
+                && is_complete(other)
         }))
     }
 
@@ -148,12 +160,10 @@ impl World<'_> {
             return format!("hold: {}", if others { "of another target" } else { "untagged" });
         }
         let complete = self.complete(this);
-        if let Some(at) = complete.iter().position(|other| other.id == this.id) {
-            return self.complete_verdict(&complete, at);
+        match complete.iter().position(|other| other.id == this.id) {
+            Some(at) => self.complete_verdict(&complete, at),
+            None => incomplete_verdict(&complete, this, self.rules),
         }
-        let reasons = self.rules.uncounted(this);
-        let outdone = complete.iter().any(|other| other.time > this.time);
-        if reasons.is_empty() && !outdone { "hold: incomplete".to_owned() } else { verdict(&reasons) }
     }
 }
 
