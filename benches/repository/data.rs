@@ -13,6 +13,8 @@ pub(crate) enum Shape {
     Mixed,
     /// 100,000 files of 1 to 4 KiB.
     Small,
+    /// 100 files of 1 to 4 KiB.
+    Few,
     /// One file of 4 GB.
     Large,
 }
@@ -31,6 +33,7 @@ impl Random {
 fn sizes(shape: Shape) -> Vec<u64> {
     match shape {
         Shape::Mixed => (0..3000).map(|number| if number % 375 == 0 { 64 * MIB } else { 170 * 1024 }).collect(),
+        Shape::Few => (0..100).map(|number| 1024 + number * 30).collect(),
         Shape::Small => (0..100_000).map(|number| 1024 + number % 3072).collect(),
         Shape::Large => vec![4096 * MIB],
     }
@@ -87,8 +90,8 @@ pub(crate) fn change(folder: &Path, shape: Shape) {
                     file.write_all_at(&bytes, part * size / 40).expect("written");
                 }
             }
-            Shape::Mixed | Shape::Small if number % 100 == 1 => write(&path, size, &mut random),
-            Shape::Mixed | Shape::Small => {}
+            Shape::Mixed | Shape::Few | Shape::Small if number % 100 == 1 => write(&path, size, &mut random),
+            Shape::Mixed | Shape::Few | Shape::Small => {}
         }
     }
 }

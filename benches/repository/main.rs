@@ -43,11 +43,21 @@ fn main() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let folder = home.path().join("repository");
         many::make(&folder);
-        let [ours, theirs] = [Program::Holdfast, Program::Restic].map(|program| {
-            let side = Side::new(program, home.path(), Place::Folder(folder.clone()));
-            side.run(&["stats", "--mode", "raw-data"])
-        });
-        row(&format!("{many}: opened"), &ours, &theirs);
+        let files = home.path().join("files");
+        data::make(&files, Shape::Few);
+        for arguments in [
+            &["stats", "--mode", "raw-data"][..],
+            &["backup", path(&files)],
+            &["check"],
+            // Finds out all that a prune must know.
+            &["prune", "--dry-run"],
+        ] {
+            let [ours, theirs] = [Program::Holdfast, Program::Restic].map(|program| {
+                let place = Place::Shared(folder.clone());
+                Side::new(program, home.path(), place).run(arguments)
+            });
+            row(&format!("{many}: {}", arguments[0]), &ours, &theirs);
+        }
     }
     let far = "1 GB in 3,000 files, S3 20 ms away";
     if wanted(far)

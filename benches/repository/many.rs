@@ -1,6 +1,7 @@
-//! A repository whose index names ten million blobs that nobody has stored: what is measured is the index.
+//! A repository of ten million blobs: the index names them, and the packs are as long as it says and empty.
 
 use std::fmt::Write as _;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ pub(crate) const BLOBS: u64 = 10_000_000;
 /// As restic fills a file of the index, and as packs of files of 1 MiB are.
 const BLOBS_OF_FILE: u64 = 50_000;
 const BLOBS_OF_PACK: u64 = 20;
+/// Blobs, a list with 41 bytes for each, and what is around it.
+const PACK_BYTES: u64 = BLOBS_OF_PACK * (800_000 + 41) + 36;
 pub(crate) const PASSWORD: &str = "bench";
 
 fn name(number: u64) -> String {
@@ -20,6 +23,16 @@ fn name(number: u64) -> String {
         z ^ (z >> 31)
     };
     format!("{:016x}{:016x}{:016x}{:016x}", mixed(1), mixed(1 << 40), mixed(2 << 40), mixed(3 << 40))
+}
+
+/// Takes no room but that of its name.
+fn make_pack(folder: &Path, pack: &str) {
+    let folder = folder.join("data").join(&pack[..2]);
+    let made = File::create(folder.join(pack)).or_else(|_| {
+        fs::create_dir_all(&folder)?;
+        File::create(folder.join(pack))
+    });
+    made.and_then(|file| file.set_len(PACK_BYTES)).expect("a file with a hole");
 }
 
 pub(crate) fn make(folder: &Path) {
@@ -33,7 +46,9 @@ pub(crate) fn make(folder: &Path) {
             let in_pack = number % BLOBS_OF_PACK;
             if in_pack == 0 {
                 let comma = if number == first { "" } else { "]}," };
-                let _ = write!(text, r#"{comma}{{"id":"{}","blobs":["#, name(number | 1 << 60));
+                let pack = name(number | 1 << 60);
+                let _ = write!(text, r#"{comma}{{"id":"{pack}","blobs":["#);
+                make_pack(folder, &pack);
             }
             let (comma, offset) = (if in_pack == 0 { "" } else { "," }, in_pack * 800_000);
             let id = name(number);

@@ -27,7 +27,13 @@ impl Program {
 
 pub(crate) enum Place {
     Folder(PathBuf),
-    Remote { address: String, variables: BTreeMap<String, String>, far: Far },
+    /// Of both programs, and too large to be measured after each call.
+    Shared(PathBuf),
+    Remote {
+        address: String,
+        variables: BTreeMap<String, String>,
+        far: Far,
+    },
 }
 
 impl Place {
@@ -75,7 +81,7 @@ impl Side {
         command.args(arguments).env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
         command.env("HOME", &self.home).env("RESTIC_PASSWORD", PASSWORD).stdout(Stdio::null());
         match &self.place {
-            Place::Folder(folder) => drop(command.env("RESTIC_REPOSITORY", folder)),
+            Place::Folder(folder) | Place::Shared(folder) => drop(command.env("RESTIC_REPOSITORY", folder)),
             Place::Remote { address, variables, .. } => drop(command.env("RESTIC_REPOSITORY", address).envs(variables)),
         }
         let requests_before = self.requests();
@@ -93,14 +99,14 @@ impl Side {
         assert!(status.success(), "{} {arguments:?}: {status}", self.program.name());
         let stored_bytes = match &self.place {
             Place::Folder(folder) => size(folder),
-            Place::Remote { .. } => 0,
+            Place::Shared(_) | Place::Remote { .. } => 0,
         };
         Cost { seconds, peak_bytes, stored_bytes, requests: self.requests() - requests_before }
     }
 
     fn requests(&self) -> u64 {
         match &self.place {
-            Place::Folder(_) => 0,
+            Place::Folder(_) | Place::Shared(_) => 0,
             Place::Remote { far, .. } => far.requests(),
         }
     }

@@ -1,11 +1,11 @@
 //! Copies snapshots into another repository: only what is not there yet.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+use super::bits::Bits;
 use super::blob::{BlobId, BlobKind};
 use super::cancel::Cancel;
 use super::edit::{self, EditError};
@@ -36,6 +36,9 @@ pub enum CopyError {
     Cancelled,
 }
 
+/// Blobs of files that wait until many can be copied at once.
+const WAITING_MAX: usize = 10_000;
+
 /// Copies snapshots one after the other.
 #[derive(Debug)]
 pub struct Copying<'a> {
@@ -60,7 +63,9 @@ impl<'a> Copying<'a> {
     /// With a lock there that is at least shared.
     pub fn begin(from: (&'a Opened, &'a Reader), to: &'a Opened, lock: Arc<Held>) -> Result<Self, StoreError> {
         let known = Snapshots::read(to)?;
-        let index = Arc::clone(&Reader::new(to)?.index);
+        // Both indexes are in memory.
+        let memory = to.memory.beside(from.1.index.bytes());
+        let index = Arc::clone(&Reader::new(&to.clone().within(memory))?.index);
         let writer = Writer::new(to, Arc::clone(&index), Arc::clone(&lock));
         Ok(Self { from, to, lock, known, index, writer })
     }
@@ -93,16 +98,24 @@ impl<'a> Copying<'a> {
             });
             copied.map_or_else(&fail, drop);
         };
-        let data: Mutex<BTreeSet<BlobId>> = Mutex::default();
+        let seen = Bits::none(&reader.index);
+        let is_new =
+            |id: &BlobId| reader.index.find_numbered(BlobKind::Data, *id).next().is_none_or(|(at, _)| seen.set(at));
+        let waiting: Mutex<Vec<BlobId>> = Mutex::default();
+        let locked = || waiting.lock().unwrap_or_else(PoisonError::into_inner);
         trees::visit(reader, [(snapshot.tree, PathBuf::from("/"))], cancel, |(id, _), tree| match tree {
             Err(error) => fail(error.into()),
             Ok(tree) => {
                 copy(BlobKind::Tree, *id);
-                data.lock().unwrap_or_else(PoisonError::into_inner).extend(tree.nodes.iter().flat_map(Node::blobs));
+                let many = {
+                    let mut waiting = locked();
+                    waiting.extend(tree.nodes.iter().flat_map(Node::blobs).filter(|id| is_new(id)));
+                    (waiting.len() >= WAITING_MAX).then(|| std::mem::take(&mut *waiting))
+                };
+                each(&many.unwrap_or_default(), AT_ONCE, |id| copy(BlobKind::Data, *id));
             }
         });
-        let data: Vec<_> = data.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
-        each(&data, AT_ONCE, |id| copy(BlobKind::Data, *id));
+        each(&std::mem::take(&mut *locked()), AT_ONCE, |id| copy(BlobKind::Data, *id));
         if cancel.is_cancelled() {
             return Err(CopyError::Cancelled);
         }

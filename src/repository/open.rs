@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::config::Config;
 use super::key::{KeyError, KeyFile};
 use super::lock::{Lock, Locks};
+use super::memory::Memory;
 use super::sealed::Seal;
 use super::store::{Fault, FileId, FileKind, FileName, OTHER_CONTENT, Store, StoreError};
 
@@ -36,6 +37,7 @@ pub struct Opened {
     pub(super) store: Arc<dyn Store>,
     pub(super) seal: Arc<Seal>,
     pub(super) config: Config,
+    pub(super) memory: Memory,
     /// Which of the keys the password has opened.
     pub key: FileId,
 }
@@ -50,13 +52,19 @@ impl Opened {
         };
         let (key, seal, plain) = open_key(&*store, password, &sealed)?;
         let config = Config::parse(&plain).map_err(|reason| broken(FileName::Config, reason))?;
-        Ok(Self { store, seal: Arc::new(seal), config, key })
+        Ok(Self { store, seal: Arc::new(seal), config, memory: Memory::default(), key })
     }
 
     /// The same through another store, such as one with a cache.
     #[must_use]
     pub fn over(self, store: Arc<dyn Store>) -> Self {
         Self { store, ..self }
+    }
+
+    /// Work on it may take so much memory.
+    #[must_use]
+    pub fn within(self, memory: Memory) -> Self {
+        Self { memory, ..self }
     }
 
     pub fn store(&self) -> Arc<dyn Store> {

@@ -40,11 +40,14 @@ pub(super) enum PackError {
 }
 
 impl Pack {
-    pub(super) fn add(&mut self, id: BlobId, kind: BlobKind, sealed: Vec<u8>, unpacked: Option<u32>) {
-        let (Ok(offset), Ok(length)) = (u32::try_from(self.bytes), u32::try_from(sealed.len())) else { return };
+    /// Nothing for a blob that is too long for the format.
+    #[must_use]
+    pub(super) fn add(&mut self, id: BlobId, kind: BlobKind, sealed: Vec<u8>, unpacked: Option<u32>) -> Option<()> {
+        let (offset, length) = (u32::try_from(self.bytes).ok()?, u32::try_from(sealed.len()).ok()?);
         self.bytes += sealed.len();
         self.content.push(sealed.into());
         self.blobs.push(WrittenBlob { id, kind, offset, length, uncompressed_length: unpacked.unwrap_or(0) });
+        Some(())
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -59,11 +62,6 @@ impl Pack {
         content.extend([list.into(), Bytes::copy_from_slice(&length)]);
         Ok((content, blobs))
     }
-}
-
-/// What the list of these blobs takes, with its length.
-pub(super) fn list_bytes(blobs: &[WrittenBlob]) -> u64 {
-    blobs.iter().map(|blob| entry_bytes(blob.uncompressed_length > 0)).sum::<u64>() + LIST_OVERHEAD
 }
 
 /// Of one blob in the list.
@@ -139,8 +137,8 @@ mod tests {
     fn a_pack_says_what_is_in_it() {
         let seal = Seal::random().unwrap();
         let mut pack = Pack::default();
-        pack.add(BlobId([1; 32]), BlobKind::Data, vec![1; 100], None);
-        pack.add(BlobId([2; 32]), BlobKind::Tree, vec![2; 50], Some(500));
+        pack.add(BlobId([1; 32]), BlobKind::Data, vec![1; 100], None).unwrap();
+        pack.add(BlobId([2; 32]), BlobKind::Tree, vec![2; 50], Some(500)).unwrap();
         let (content, blobs) = pack.finish(&seal).unwrap();
         let all = content.concat();
         let read = |bytes: &[u8]| {
@@ -150,7 +148,7 @@ mod tests {
                 Ok(bytes.slice(range))
             })
         };
-        assert_eq!(all.len() as u64, 150 + list_bytes(&blobs));
+        assert_eq!(all.len() as u64, 150 + entry_bytes(false) + entry_bytes(true) + LIST_OVERHEAD);
         assert_eq!(read(&all).unwrap(), blobs);
         assert_eq!(read(&all[1..]), Err(PackError::List));
         assert_eq!(read(&all[..3]), Err(PackError::Short));

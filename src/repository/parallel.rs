@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 /// Requests to a store at the same time.
@@ -30,11 +31,60 @@ pub(super) fn workers() -> NonZeroUsize {
     AT_ONCE.min(cores.saturating_mul(const { NonZeroUsize::new(2).expect("it is not zero") }))
 }
 
+/// Bytes that may be in memory at once.
+#[derive(Debug)]
+pub(super) struct Room {
+    bytes: u64,
+    taken: Mutex<u64>,
+    freed: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    room: &'a Room,
+    bytes: u64,
+}
+
+impl Room {
+    pub(super) fn of(bytes: u64) -> Self {
+        Self { bytes, taken: Mutex::default(), freed: Condvar::new() }
+    }
+
+    /// Waits until there is place; what is larger than the room has it alone.
+    pub(super) fn take(&self, bytes: u64) -> Place<'_> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |taken: &mut u64| *taken > 0 && *taken + bytes > self.bytes;
+        *self.freed.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner) += bytes;
+        Place { room: self, bytes }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.room.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        self.room.freed.notify_all();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
-    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn no_more_than_fits_is_in_memory_at_once() {
+        let (room, inside) = (Room::of(10), AtomicU64::new(0));
+        let sizes = [3, 7, 0, 10, 1, 25, 4, 4, 4, 9, 2];
+        each(&sizes, AT_ONCE, |bytes| {
+            let _place = room.take(*bytes);
+            let now = inside.fetch_add(*bytes, Ordering::SeqCst) + bytes;
+            assert!(now <= 10 || now == 25, "{now}");
+            thread::yield_now();
+            inside.fetch_sub(*bytes, Ordering::SeqCst);
+        });
+        assert_eq!(*room.taken.lock().unwrap(), 0);
+    }
 
     #[test]
     fn each_is_done_once() {

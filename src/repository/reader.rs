@@ -31,7 +31,7 @@ pub enum BlobError {
 #[derive(Debug)]
 pub struct Reader {
     pub(super) store: Arc<dyn Store>,
-    seal: Arc<Seal>,
+    pub(super) seal: Arc<Seal>,
     pub(super) index: Arc<Index>,
     /// What is named there only cannot be found.
     pub lost: Vec<LostIndex>,
@@ -40,7 +40,7 @@ pub struct Reader {
 impl Reader {
     pub fn new(opened: &Opened) -> Result<Self, StoreError> {
         let (store, seal) = (opened.store(), opened.seal());
-        let (index, lost) = Index::read(&*store, &seal)?;
+        let (index, lost) = Index::read(opened)?;
         Ok(Self { store, seal, index: Arc::new(index), lost })
     }
 

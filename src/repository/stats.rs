@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::blob::{BlobId, BlobKind};
+use super::bits::Bits;
+use super::blob::BlobKind;
 use super::cancel::Cancel;
+use super::index::Location;
 use super::node::{Node, NodeKind};
 use super::reader::{BlobError, Reader};
 use super::snapshot::Snapshot;
@@ -22,23 +24,21 @@ pub struct Stats {
 }
 
 pub fn stats(reader: &Reader, snapshots: &[&Snapshot], cancel: &Cancel) -> Result<Stats, BlobError> {
-    let gathered = Mutex::new((Stats { snapshots: snapshots.len() as u64, ..Stats::default() }, HashSet::new(), None));
+    let seen = Bits::none(&reader.index);
+    let gathered = Mutex::new((Stats { snapshots: snapshots.len() as u64, ..Stats::default() }, None));
     let roots = snapshots.iter().map(|snapshot| (snapshot.tree, PathBuf::new()));
     trees::visit(reader, roots, cancel, |(id, _), tree| {
         let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stats, seen, failed) = &mut *gathered;
+        let (stats, failed) = &mut *gathered;
         match tree {
             Err(error) => drop(failed.get_or_insert(error)),
             Ok(tree) => {
-                let mut add = |kind, id| {
-                    if let Err(error) = add(reader, stats, kind, id) {
-                        failed.get_or_insert(error);
-                    }
-                };
-                add(BlobKind::Tree, *id);
-                for blob in tree.nodes.iter().flat_map(Node::blobs) {
-                    if seen.insert(blob.half()) {
-                        add(BlobKind::Data, *blob);
+                let data = tree.nodes.iter().flat_map(Node::blobs).map(|blob| (BlobKind::Data, *blob));
+                for (kind, id) in data.chain([(BlobKind::Tree, *id)]) {
+                    match reader.index.find_numbered(kind, id).next() {
+                        None => drop(failed.get_or_insert(BlobError::Unknown(id))),
+                        Some((number, at)) if seen.set(number) => stats.add(at),
+                        Some(_) => {}
                     }
                 }
             }
@@ -47,16 +47,16 @@ pub fn stats(reader: &Reader, snapshots: &[&Snapshot], cancel: &Cancel) -> Resul
     if cancel.is_cancelled() {
         return Err(BlobError::Cancelled);
     }
-    let (stats, _, failed) = gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (stats, failed) = gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.map_or(Ok(stats), Err)
 }
 
-fn add(reader: &Reader, stats: &mut Stats, kind: BlobKind, id: BlobId) -> Result<(), BlobError> {
-    let at = reader.index.find(kind, id).next().ok_or(BlobError::Unknown(id))?;
-    stats.blobs += 1;
-    stats.stored_bytes += u64::from(at.length);
-    stats.plain_bytes += u64::from(at.plain_bytes());
-    Ok(())
+impl Stats {
+    fn add(&mut self, at: Location) {
+        self.blobs += 1;
+        self.stored_bytes += u64::from(at.length);
+        self.plain_bytes += u64::from(at.plain_bytes());
+    }
 }
 
 /// Files and bytes that a restore of one snapshot gives: a file with several names counts once.

@@ -1,7 +1,6 @@
 //! Writes blobs: those that are not stored yet, in packs, several at a time, and then the index that names them. Whatever fails
 //! ends all of it, and nothing is written once the lock is lost: a pack that nobody names may be removed by anybody else.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,12 +11,14 @@ use thiserror::Error;
 
 use super::blob::{BlobId, BlobKind};
 use super::config::Version;
-use super::index::{Index, Written, WrittenPack};
+use super::index::{self, Index, Written, WrittenPack};
 use super::lock::Held;
+use super::memory::Memory;
 use super::open::Opened;
 use super::pack::Pack;
 use super::sealed::{Seal, SealError};
 use super::store::{Fault, FileId, FileKind, FileName, Store, StoreError};
+use super::taken::Taken;
 
 /// Packs that are written at the same time. Each waits for the disk or the network, and costs its size in memory.
 const UPLOADS: usize = 3;
@@ -34,6 +35,8 @@ pub enum WriteError {
     Seal(#[from] SealError),
     #[error("the lock on {0} was lost, so that others may remove what this work counts on: begin anew")]
     LockLost(String),
+    #[error("blob {0} is longer than 4 GiB: a folder with too many files")]
+    TooLong(BlobId),
     #[error("the threads that write have ended")]
     Ended,
 }
@@ -52,8 +55,8 @@ pub struct Added {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     index: Arc<Index>,
-    /// Halves of the names of what is new.
-    new: Mutex<HashSet<(BlobKind, u128)>>,
+    new: Taken,
+    memory: Memory,
     open: [Mutex<Pack>; 2],
     uploads: Option<SyncSender<Pack>>,
     threads: Vec<JoinHandle<()>>,
@@ -97,7 +100,8 @@ impl Writer {
         Self {
             shared,
             index,
-            new: Mutex::default(),
+            new: Taken::default(),
+            memory: opened.memory,
             open: Default::default(),
             uploads: Some(uploads),
             threads,
@@ -109,17 +113,24 @@ impl Writer {
     pub(super) fn store(&self, kind: BlobKind, plain: &[u8]) -> Result<BlobId, WriteError> {
         self.shared.check()?;
         let id = BlobId::of(plain);
-        if self.index.has(kind, id) || !locked(&self.new).insert((kind, id.half())) {
+        if self.index.has(kind, id) || !self.new.add(kind, id) {
             return Ok(id);
         }
-        let closed = self.shared.seal.close_blob(plain, self.shared.version);
-        // Others count on this blob already.
-        let (sealed, unpacked) = closed.inspect_err(|error| self.shared.fail((*error).into()))?;
+        // Others count on this blob from here on: whatever fails, fails all.
+        self.take_in(kind, id, plain).inspect_err(|error| self.shared.fail(error.clone()))?;
+        Ok(id)
+    }
+
+    fn take_in(&self, kind: BlobKind, id: BlobId, plain: &[u8]) -> Result<(), WriteError> {
+        let bytes = self.index.bytes() + self.new.bytes();
+        // Nobody knows how much is still to come: twice as much is a guess.
+        let admitted = self.memory.admit(bytes, bytes.saturating_mul(2));
+        admitted.map_err(|error| index::too_large(&*self.shared.store, error))?;
+        let (sealed, unpacked) = self.shared.seal.close_blob(plain, self.shared.version)?;
         for (count, more) in self.added.iter().zip([1, plain.len(), sealed.len()]) {
             count.fetch_add(more as u64, Ordering::Relaxed);
         }
-        self.add(id, kind, sealed, unpacked)?;
-        Ok(id)
+        self.add(id, kind, sealed, unpacked)
     }
 
     /// Stores a blob as it lies elsewhere, whether it is stored here already or not.
@@ -136,7 +147,7 @@ impl Writer {
                 BlobKind::Data => data,
                 BlobKind::Tree => trees,
             });
-            open.add(id, kind, sealed, unpacked);
+            open.add(id, kind, sealed, unpacked).ok_or(WriteError::TooLong(id))?;
             open.is_full().then(|| std::mem::take(&mut *open))
         };
         full.map_or(Ok(()), |pack| self.send(pack))

@@ -61,7 +61,7 @@ fn what_lies_in_a_folder_that_we_would_not_restore_is_needed() {
     assert_eq!((plan.repack.len(), plan.remove.len()), (1, 0), "only what nobody needs goes: {plan:?}");
     history.restic.done(&["check", "--read-data"]);
     let has_all = |of: &History| {
-        let index = Index::read(&*of.opened.store(), &of.opened.seal()).expect("it can be read").0;
+        let index = Index::read(&of.opened).expect("it can be read").0;
         assert!(index.has(BlobKind::Data, BlobId::of(&content)) && index.has(BlobKind::Tree, BlobId::of(&inner)));
     };
     has_all(&history);

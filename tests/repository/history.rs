@@ -44,7 +44,7 @@ pub(crate) fn planned(opened: &Opened, percent: u64) -> PrunePlan {
 
 /// How many blobs the index names.
 pub(crate) fn named(opened: &Opened) -> usize {
-    Index::read(&*opened.store(), &opened.seal()).expect("it can be read").0.blobs()
+    Index::read(opened).expect("it can be read").0.blobs()
 }
 
 pub(crate) fn checked(opened: &Opened, depth: Depth) -> Checked {

@@ -20,6 +20,7 @@ mod guarded;
 mod history;
 mod keys;
 mod kills;
+mod limits;
 mod locks;
 mod making;
 mod memory;

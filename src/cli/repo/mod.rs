@@ -3,6 +3,7 @@
 pub(super) mod args;
 mod exit;
 mod keep;
+mod limit;
 mod list;
 mod maintain;
 mod secret;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::args::{BucketLookup, RepositoryArgs};
 use super::exit;
+use super::limit;
 use super::secret;
 use crate::clock;
 use crate::repository::{
@@ -91,7 +92,7 @@ impl<'a> Session<'a> {
     fn reach(&self, address: &str, password: &str, cache: Option<PathBuf>) -> anyhow::Result<Repository> {
         let store = self.store(address, self.cancel.clone())?;
         let is_remote = !matches!(address.parse()?, Address::Local(_));
-        let mut opened = Opened::open(Arc::clone(&store), password)?;
+        let mut opened = Opened::open(Arc::clone(&store), password)?.within(limit::memory());
         if let Some(folder) = cache.filter(|_| is_remote) {
             let id = opened.config().id.to_string();
             let cached = Cached::new(store, &folder, &id, self.args.cache_limit.saturating_mul(MIB));

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use super::blob::BlobKind;
 use super::cancel::Cancel;
 use super::node::{Node, NodeKind};
 use super::open::Opened;
@@ -16,7 +17,6 @@ use super::snapshot::SnapshotError;
 use super::snapshots::Snapshots;
 use super::store::{Fault, FileId, FileKind, FileName, StoreError};
 use super::trees;
-use super::{blob::BlobKind, pack};
 
 /// How much of the packs is read and not only counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +98,8 @@ impl Findings {
 pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel) -> Result<Checked, StoreError> {
     let findings = Findings::default();
     structure::keys(opened, &findings)?;
-    let packs = structure::packs(opened, &findings)?;
     let reader = Reader::new(opened)?;
+    let packs = structure::packs(opened, &reader, &findings)?;
     let snapshots = Snapshots::read(opened)?;
     for lost in &snapshots.lost {
         let reason = match lost {
@@ -109,10 +109,10 @@ pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel
         findings.damaged(FileName::Of(FileKind::Snapshot, lost.id()), &reason);
     }
     contents(&reader, &snapshots, &findings, cancel);
-    let chosen: Vec<_> = packs.iter().filter(|pack| depth.includes(pack.id)).collect();
+    let chosen: Vec<_> = packs.iter().filter(|(id, _)| depth.includes(*id)).collect();
     if depth != Depth::Structure {
-        progress.expect_bytes(chosen.iter().map(|pack| pack.bytes).sum());
-        data::read(opened, &chosen, &findings, progress, cancel);
+        progress.expect_bytes(chosen.iter().filter_map(|(_, pack)| pack.bytes).sum());
+        data::read(&reader, &chosen, &findings, progress, cancel);
     }
     if cancel.is_cancelled() {
         // What was not looked at would count as sound.
@@ -181,11 +181,6 @@ impl Depth {
             }
         }
     }
-}
-
-/// The bytes that a pack with these blobs has.
-fn pack_bytes(pack: &super::index::WrittenPack) -> u64 {
-    pack.blobs.iter().map(|blob| u64::from(blob.length)).sum::<u64>() + pack::list_bytes(&pack.blobs)
 }
 
 #[cfg(test)]

@@ -10,15 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
-use marks::Marks;
 pub use plan::Plan;
-use plan::Use;
 
+use super::bits::Bits;
 use super::cancel::Cancel;
-use super::index::{self, Index, Location, Written, WrittenBlob, WrittenPack};
+use super::index::{self, Location, Written, WrittenBlob, WrittenPack};
 use super::lock::Held;
 use super::open::Opened;
-use super::pack;
+use super::packs::packs;
 use super::parallel::{AT_ONCE, each};
 use super::reader::{BlobError, Reader, data};
 use super::snapshots::Snapshots;
@@ -54,30 +53,27 @@ pub struct Prune<'a> {
     opened: &'a Opened,
     lock: Arc<Held>,
     reader: Reader,
-    used: Marks,
+    used: Bits,
     /// Names of the snapshots that were looked at.
     snapshots: BTreeSet<FileId>,
     pub plan: Plan,
 }
 
-/// The blobs that were not seen yet. Old programs have named the blobs of one pack in several files of the index, and a prune
-/// that was cut off leaves a pack in two of them.
-fn only_new(mut pack: WrittenPack, seen: &mut BTreeSet<(FileId, u32)>) -> WrittenPack {
-    pack.blobs.retain(|blob| seen.insert((pack.id, blob.offset)));
-    pack
+/// Packs that several files of the index name: old programs did that in parts, and a prune that was cut off leaves some.
+#[derive(Debug, Default)]
+struct Repeated {
+    packs: BTreeSet<FileId>,
+    seen: BTreeSet<(FileId, u32)>,
 }
 
-/// What is there, and what the index says of it.
-fn packs(opened: &Opened, index: &Index) -> Result<BTreeMap<FileId, Use>, StoreError> {
-    let listed = opened.store.list(FileKind::Data)?.into_iter();
-    let mut packs: BTreeMap<_, _> =
-        listed.map(|(id, bytes)| (id, Use { bytes: Some(bytes), ..Use::default() })).collect();
-    for (_, at) in index.all() {
-        let pack = packs.entry(at.pack).or_default();
-        pack.named_bytes += u64::from(at.length);
-        pack.list_bytes += pack::entry_bytes(at.unpacked.is_some());
+impl Repeated {
+    /// The blobs that were not seen yet.
+    fn only_new(&mut self, mut pack: WrittenPack) -> WrittenPack {
+        if self.packs.contains(&pack.id) {
+            pack.blobs.retain(|blob| self.seen.insert((pack.id, blob.offset)));
+        }
+        pack
     }
-    Ok(packs)
 }
 
 impl<'a> Prune<'a> {
@@ -94,9 +90,7 @@ impl<'a> Prune<'a> {
             return Err(PruneError::Damaged { file, reason: lost.reason.clone() });
         }
         let mut packs = packs(opened, &reader.index)?;
-        // A pack that is not as long as it must be holds nothing that can be counted on.
-        let whole: BTreeSet<_> = packs.iter().filter(|(_, pack)| pack.is_whole()).map(|(id, _)| *id).collect();
-        let used = Marks::of(&reader, &snapshots, &whole, cancel)?;
+        let used = marks::needed(&reader, &snapshots, &packs, cancel)?;
         for (_, at) in reader.index.all().filter(|(number, _)| used.has(*number)) {
             let pack = packs.entry(at.pack).or_default();
             pack.used_bytes += u64::from(at.length);
@@ -135,12 +129,12 @@ impl<'a> Prune<'a> {
     /// Writes anew what is needed of packs that go, and names it in index files of its own.
     fn repack(&self, old: &[(FileId, u64)], cancel: &Cancel) -> Result<(), PruneError> {
         let writer = Writer::new(self.opened, Arc::clone(&self.reader.index), Arc::clone(&self.lock));
-        let mut done = BTreeSet::new();
+        let mut repeated = self.repeated(old)?;
         let failed = Mutex::new(None);
         let failed = || failed.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, _) in old {
             let packs = self.packs(*id)?.into_iter().filter(|pack| self.plan.repack.contains_key(&pack.id));
-            let packs: Vec<_> = packs.map(|pack| only_new(pack, &mut done)).collect();
+            let packs: Vec<_> = packs.map(|pack| repeated.only_new(pack)).collect();
             each(&packs, AT_ONCE, |pack| {
                 for blob in &pack.blobs {
                     if cancel.is_cancelled() || failed().is_some() {
@@ -163,6 +157,15 @@ impl<'a> Prune<'a> {
             .map_err(|fault| PruneError::Damaged { file: FileName::Of(FileKind::Index, id), reason: fault.to_string() })
     }
 
+    fn repeated(&self, old: &[(FileId, u64)]) -> Result<Repeated, PruneError> {
+        let (mut once, mut repeated) = (BTreeSet::new(), Repeated::default());
+        for (id, _) in old {
+            let packs = self.packs(*id)?.into_iter().map(|pack| pack.id);
+            repeated.packs.extend(packs.filter(|pack| !once.insert(*pack)));
+        }
+        Ok(repeated)
+    }
+
     fn copy(&self, writer: &Writer, pack: FileId, blob: &WrittenBlob) -> Result<(), PruneError> {
         let here = |at: &Location| at.pack == pack && at.offset == blob.offset;
         let found = self.reader.index.find_numbered(blob.kind, blob.id).find(|(_, at)| here(at));
@@ -178,21 +181,15 @@ impl<'a> Prune<'a> {
         let leaving = |id: &FileId| {
             self.plan.remove.contains_key(id) || self.plan.repack.contains_key(id) || self.plan.gone.contains(id)
         };
-        let mut listings: BTreeMap<FileId, u32> = BTreeMap::new();
-        for (id, _) in old {
-            for pack in self.packs(*id)? {
-                *listings.entry(pack.id).or_default() += 1;
-            }
-        }
-        let mut named = BTreeSet::new();
+        let mut repeated = self.repeated(old)?;
         let mut several: BTreeMap<FileId, WrittenPack> = BTreeMap::new();
         let mut written = Written::default();
         let mut blobs = 0;
         for (id, _) in old {
             for pack in self.packs(*id)?.into_iter().filter(|pack| !leaving(&pack.id)) {
                 // Named in one place from now on: of two, restic believes the last one only.
-                if listings.get(&pack.id).is_some_and(|count| *count > 1) {
-                    let pack = only_new(pack, &mut named);
+                if repeated.packs.contains(&pack.id) {
+                    let pack = repeated.only_new(pack);
                     let whole = several.entry(pack.id).or_insert(WrittenPack { id: pack.id, blobs: Vec::new() });
                     whole.blobs.extend(pack.blobs);
                     continue;

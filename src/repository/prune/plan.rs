@@ -2,29 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::repository::pack;
+use crate::repository::packs::PackUse;
 use crate::repository::store::FileId;
-
-/// What is known of a pack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Use {
-    /// As it lies in the store; `None` if it is not there.
-    pub(super) bytes: Option<u64>,
-    /// Of blobs that a snapshot needs, from this pack and from no other.
-    pub(super) used_bytes: u64,
-    pub(super) used_blobs: u64,
-    /// Of all blobs that an index names in it.
-    pub(super) named_bytes: u64,
-    /// What these blobs take in the list at the end of the pack.
-    pub(super) list_bytes: u64,
-}
-
-impl Use {
-    /// As long as the index says.
-    pub(super) fn is_whole(&self) -> bool {
-        self.bytes == Some(self.named_bytes + self.list_bytes + pack::LIST_OVERHEAD)
-    }
-}
 
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +33,7 @@ impl Plan {
 }
 
 /// `unused_percent` of what is used may stay unused.
-pub(super) fn plan(packs: &BTreeMap<FileId, Use>, unused_percent: u64) -> Plan {
+pub(super) fn plan(packs: &BTreeMap<FileId, PackUse>, unused_percent: u64) -> Plan {
     let mut plan = Plan::default();
     let mut mixed = Vec::new();
     let mut used_in_all = 0;
@@ -94,13 +73,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pack(used: u64, unused: u64) -> Use {
+    fn pack(used: u64, unused: u64) -> PackUse {
         let named_bytes = used + unused;
-        Use {
+        PackUse {
             bytes: Some(named_bytes + 100),
-            used_bytes: used,
-            used_blobs: u64::from(used > 0),
             named_bytes,
+            named_blobs: u32::from(used > 0) + u32::from(unused > 0),
+            used_blobs: u32::from(used > 0),
+            used_bytes: used,
             list_bytes: 64,
         }
     }

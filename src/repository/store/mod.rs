@@ -28,6 +28,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::memory::TooLittle;
 pub use cached::Cached;
 pub use connect::{Access, ConnectError, connect};
 pub use folder::Folder;
@@ -181,6 +182,9 @@ pub enum Fault {
     Unavailable(String),
     #[error("{0}")]
     Broken(String),
+    /// It is too much for this process, which has done nothing yet that would be lost.
+    #[error(transparent)]
+    Memory(#[from] TooLittle),
     /// Whoever asked for it wants no more of it.
     #[error("it was cancelled")]
     Cancelled,
@@ -191,9 +195,13 @@ impl Fault {
     pub fn is_passing(&self) -> bool {
         match self {
             Fault::Unavailable(_) | Fault::Short { .. } => true,
-            Fault::Missing | Fault::Exists | Fault::Denied(_) | Fault::Full | Fault::Broken(_) | Fault::Cancelled => {
-                false
-            }
+            Fault::Missing
+            | Fault::Exists
+            | Fault::Denied(_)
+            | Fault::Full
+            | Fault::Broken(_)
+            | Fault::Memory(_)
+            | Fault::Cancelled => false,
         }
     }
 }
