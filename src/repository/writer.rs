@@ -160,6 +160,11 @@ impl Writer {
         matches!(sent, Some(Ok(()))).then_some(()).ok_or(WriteError::Ended)
     }
 
+    /// What was to be stored is not: nothing that counts on it may be.
+    pub(super) fn fail(&self, error: WriteError) {
+        self.shared.fail(error);
+    }
+
     /// What was stored so far is in the repository, and named, when this returns.
     pub(super) fn flush(&self) -> Result<(), WriteError> {
         for open in &self.open {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::harness::skipped;
 use crate::restic::{PASSWORD, Restic};
 use crate::trees::{differences, grow};
 
@@ -182,4 +183,39 @@ fn passwords_can_be_added_and_changed() {
     done(&restic, &["key", "passwd", "--new-password-file", file]);
     assert!(second(&mut restic.command(&["snapshots"])));
     assert_eq!(run(&restic, &["snapshots"]).status.code(), Some(12), "the old password opens nothing any more");
+}
+
+/// What cannot be moved aside is found before anything is restored, and then everything is where it was.
+#[test]
+fn where_something_is_mounted_nothing_is_replaced() {
+    let restic = Restic::new();
+    grow(&restic.files(), 3);
+    restic.done(&["init"]);
+    let files = restic.files();
+    done(&restic, &["backup", files.to_str().expect("UTF-8")]);
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let target = out.path().join("target");
+    fs::create_dir_all(target.join("mounted")).expect("made");
+    for name in ["a", "b", "y", "z"] {
+        fs::write(target.join(name), "precious").expect("written");
+    }
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs none $1/mounted && shift && exec \"$@\"";
+    command.args(["--mount", "sh", "-ec", script, "sh"]).arg(&target);
+    command.args([env!("CARGO_BIN_EXE_holdfast"), "repo", "restore", "--existing", "delete", "--target"]);
+    command.arg(&target).arg(format!("latest:{}", files.display()));
+    command.env("RESTIC_REPOSITORY", restic.repository()).env("RESTIC_PASSWORD", PASSWORD);
+    let output = command.output().expect("unshare is a part of every Linux");
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.starts_with("unshare:") {
+        skipped("a mount in a restore's way", &said);
+        return;
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("/mounted: ") && said.contains("busy"), "{said}");
+    let mut names: Vec<_> =
+        fs::read_dir(&target).expect("listed").map(|entry| entry.expect("one").file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a", "b", "mounted", "y", "z"], "{said}");
+    assert_eq!(fs::read(target.join("a")).expect("it is there"), b"precious");
 }

@@ -17,9 +17,9 @@ fn many(restic: &Restic, files: u32) {
     }
 }
 
-fn needed(error: StoreError) -> TooLittle {
+fn needed(error: &StoreError) -> TooLittle {
     let StoreError { fault: Fault::Memory(little), .. } = error else { panic!("{error}") };
-    little
+    *little
 }
 
 #[test]
@@ -29,9 +29,9 @@ fn an_index_that_is_too_large_is_refused_with_the_number() {
     stored(&restic);
     let opened = opened(&restic);
     let within = |bytes| opened.clone().within(Memory::of(bytes));
-    let little = needed(Reader::new(&within(1)).expect_err("a byte"));
+    let little = needed(&Reader::new(&within(1)).expect_err("a byte"));
     assert_eq!(little.allowed, 1);
-    needed(Reader::new(&within(little.needed - 1)).expect_err("one byte less"));
+    needed(&Reader::new(&within(little.needed - 1)).expect_err("one byte less"));
     let reader = Reader::new(&within(little.needed)).expect("as much as was said");
     let text = Reader::new(&within(64 << 20)).expect_err("64 MiB").to_string();
     assert!(
@@ -39,7 +39,7 @@ fn an_index_that_is_too_large_is_refused_with_the_number() {
         "{text}"
     );
     let (small, none) = (within(little.needed - 1), Cancel::default());
-    needed(check(&small, Depth::All, &Progress::default(), &none).expect_err("it needs the index"));
+    needed(&check(&small, Depth::All, &Progress::default(), &none).expect_err("it needs the index"));
     let lock = locked(&small, Mode::Exclusive);
     let pruned = Prune::plan(&small, lock.into(), 0, &none);
     assert!(matches!(pruned, Err(PruneError::Store(StoreError { fault: Fault::Memory(_), .. }))), "{pruned:?}");
@@ -47,7 +47,7 @@ fn an_index_that_is_too_large_is_refused_with_the_number() {
     let lock = locked(&opened, Mode::Shared);
     let enough = within(little.needed);
     let copying = Copying::begin((&opened, &reader), &enough, lock.into());
-    needed(copying.expect_err("two of them"));
+    needed(&copying.expect_err("two of them"));
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn what_is_new_counts_as_well() {
     let restic = made(Version::V2);
     many(&restic, 3);
     stored(&restic);
-    let enough = needed(Reader::new(&opened(&restic).within(Memory::of(1))).expect_err("a byte")).needed;
+    let enough = needed(&Reader::new(&opened(&restic).within(Memory::of(1))).expect_err("a byte")).needed;
     many(&restic, 500);
     let small = opened(&restic).within(Memory::of(enough + 1000));
     let error = with_lock(&small, |backup| backup.paths(&[restic.files()], &[])).expect_err("500 are too many");
     let BackupError::Write(WriteError::Store(error)) = error else { panic!("{error}") };
-    needed(error);
+    needed(&error);
     assert_eq!(restic.done(&["snapshots", "--compact"]).matches("host-0").count(), 1);
     assert!(checked(&opened(&restic), Depth::All).is_sound());
     // Whoever has enough goes on from what was stored.

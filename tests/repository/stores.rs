@@ -214,4 +214,17 @@ fn a_folder_lists_only_files_of_a_repository() {
         std::fs::read_dir(&data).expect("listed").map(|entry| entry.expect("an entry").file_name()).collect();
     left.sort();
     assert_eq!(left.len(), 5, "nothing unfinished is left of what was created: {left:?}");
+    store.remove_unfinished().expect("removed");
+    let left = std::fs::read_dir(&data).expect("listed").count();
+    assert_eq!((left, store.list(FileKind::Data)), (4, Ok(vec![(id, 4)])), "only what is ours, and was cut off");
+}
+
+/// In a container every process has the number 1: what one has left that was killed is in nobody's way.
+#[test]
+fn a_folder_takes_what_a_killed_process_has_begun() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join(format!("config-tmp-{}-0", std::process::id())), "h").expect("written");
+    let store = Folder::new(folder.path().to_owned());
+    store.create(FileName::Config, &[Bytes::from("whole")]).expect("created");
+    assert_eq!(store.read(FileName::Config).expect("read"), "whole");
 }

@@ -204,7 +204,7 @@ pub struct ForgetArgs {
     #[arg(long, short, default_value = "host,paths", value_name = "WHAT")]
     pub group_by: String,
     /// Print what would be removed, and remove nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run")]
     pub plan: bool,
     /// Then give back the room.
     #[arg(long)]
@@ -238,7 +238,7 @@ pub struct PruneArgs {
     #[arg(long, default_value = "5%", value_parser = percent, value_name = "PERCENT")]
     pub max_unused: u64,
     /// Print what would be removed, and remove nothing.
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run")]
     pub plan: bool,
 }
 

@@ -16,7 +16,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
     let cancelled = error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(StoreError { fault: Fault::Cancelled, .. }))
             || matches!(cause.downcast_ref(), Some(BackupError::Cancelled))
-            || matches!(cause.downcast_ref(), Some(RestoreError::Cancelled))
+            || matches!(cause.downcast_ref(), Some(RestoreError::Cancelled { .. }))
             || matches!(cause.downcast_ref(), Some(DumpError::Cancelled))
             || matches!(cause.downcast_ref(), Some(PruneError::Cancelled))
             || matches!(cause.downcast_ref(), Some(CopyError::Cancelled))

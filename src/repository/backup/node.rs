@@ -71,8 +71,11 @@ pub(super) fn read(path: &Path, links: Links, mut unread: impl FnMut(String)) ->
     Ok(node)
 }
 
+/// Of the years 0 to 9999: no other can be written down in a tree, and restic cannot read it.
+const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
 fn time(seconds: i64, nanoseconds: i64) -> Option<Timestamp> {
-    let whole = Timestamp::from_second(seconds).ok()?;
+    let whole = Timestamp::from_second(seconds.clamp(*SECONDS.start(), *SECONDS.end())).ok()?;
     whole.checked_add(jiff::SignedDuration::from_nanos(nanoseconds)).ok()
 }
 

@@ -89,7 +89,10 @@ impl Reading<'_> {
                     self.notes.add(&path, &error);
                     None
                 }
-                Err(Broken::Write(_)) => None,
+                Err(Broken::Write(error)) => {
+                    self.writer.fail(error);
+                    None
+                }
             };
             self.progress.add_file();
             let _ = done.send(stored);

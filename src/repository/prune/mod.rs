@@ -102,6 +102,7 @@ impl<'a> Prune<'a> {
     }
 
     pub fn run(self, cancel: &Cancel) -> Result<Plan, PruneError> {
+        self.opened.store.remove_unfinished()?;
         if self.plan.changes_nothing() {
             return Ok(self.plan);
         }

@@ -22,32 +22,67 @@ pub enum Existing {
     Delete,
 }
 
-/// Moves aside what is in the way, or refuses. Gives the folders to remove in the end.
-pub(super) fn prepare(root: &Path, existing: Option<Existing>, mark: u64) -> Result<Vec<PathBuf>, RestoreError> {
-    let failed = |error: io::Error| RestoreError::Target { path: root.to_owned(), reason: error.to_string() };
-    let there = match fs::symlink_metadata(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(failed)?,
-    };
-    // What a link leads to is nobody's to move: the link is replaced.
-    if !there.is_dir() {
-        // A single file is replaced as a whole.
-        return if existing.is_some() { Ok(Vec::new()) } else { Err(RestoreError::NotEmpty(root.to_owned())) };
-    }
-    let (earlier, others): (Vec<_>, Vec<_>) =
-        children(root).map_err(failed)?.into_iter().partition(|path| is_aside(path));
-    match existing {
-        None if others.is_empty() && earlier.is_empty() => Ok(Vec::new()),
-        None => Err(RestoreError::NotEmpty(root.to_owned())),
-        Some(Existing::Keep) => Ok(Vec::new()),
-        Some(Existing::Delete) => {
-            let aside = new_folder(root, mark).map_err(failed)?;
-            for path in others {
-                let name = path.file_name().unwrap_or_default();
-                fs::rename(&path, aside.join(name)).map_err(failed)?;
+/// What was moved, and the folders to remove in the end.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    moved: Vec<(PathBuf, PathBuf)>,
+    pub(super) folders: Vec<PathBuf>,
+}
+
+impl Aside {
+    /// Moves aside what is in the way in all of these places, or in none.
+    pub(super) fn prepare(places: &[PathBuf], existing: Option<Existing>, mark: u64) -> Result<Self, RestoreError> {
+        let mut aside = Self::default();
+        match places.iter().try_for_each(|place| aside.add(place, existing, mark)) {
+            Ok(()) => Ok(aside),
+            Err(error) => {
+                aside.undo();
+                Err(error)
             }
-            Ok(earlier.into_iter().chain([aside]).collect())
         }
+    }
+
+    fn add(&mut self, root: &Path, existing: Option<Existing>, mark: u64) -> Result<(), RestoreError> {
+        let failed =
+            |path: &Path, error: io::Error| RestoreError::Target { path: path.to_owned(), reason: error.to_string() };
+        let there = match fs::symlink_metadata(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|error| failed(root, error))?,
+        };
+        // What a link leads to is nobody's to move: the link is replaced.
+        if !there.is_dir() {
+            // A single file is replaced as a whole.
+            return if existing.is_some() { Ok(()) } else { Err(RestoreError::NotEmpty(root.to_owned())) };
+        }
+        let children = children(root).map_err(|error| failed(root, error))?;
+        let (earlier, others): (Vec<_>, Vec<_>) = children.into_iter().partition(|path| is_aside(path));
+        match existing {
+            None if others.is_empty() && earlier.is_empty() => {}
+            None => return Err(RestoreError::NotEmpty(root.to_owned())),
+            Some(Existing::Keep) => {}
+            Some(Existing::Delete) => {
+                let folder = new_folder(root, mark).map_err(|error| failed(root, error))?;
+                self.folders.extend(earlier.into_iter().chain([folder.clone()]));
+                for path in others {
+                    let to = folder.join(path.file_name().unwrap_or_default());
+                    // Where another file system is mounted, for one.
+                    fs::rename(&path, &to).map_err(|error| failed(&path, error))?;
+                    self.moved.push((path, to));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is restored yet: everything goes back to where it was.
+    fn undo(self) {
+        for (path, to) in self.moved.into_iter().rev() {
+            if let Err(error) = fs::rename(&to, &path) {
+                tracing::warn!(%error, from = %to.display(), to = %path.display(), "it could not be moved back");
+            }
+        }
+        // Those of earlier attempts hold something, and stay.
+        self.folders.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use aside::Aside;
 pub use aside::Existing;
 use folders::Folder;
 use walk::Walk;
@@ -77,8 +78,13 @@ pub enum RestoreError {
     Path(#[from] PathError),
     #[error("the snapshot cannot be read: {0}")]
     Blob(#[from] BlobError),
-    #[error("it was cancelled; what is restored so far stays")]
-    Cancelled,
+    #[error("it was cancelled; what is restored so far stays, and what was there before in {}", folders(.aside))]
+    Cancelled { aside: Vec<PathBuf> },
+}
+
+fn folders(aside: &[PathBuf]) -> String {
+    let folders: Vec<_> = aside.iter().map(|folder| folder.display().to_string()).collect();
+    if folders.is_empty() { "its place".to_owned() } else { folders.join(", ") }
 }
 
 /// What all who take part write down.
@@ -107,18 +113,15 @@ pub fn restore(
     let order = &Order { target, ..order.clone() };
     let root = tree::root(reader, snapshot.tree, &order.from)?;
     let mark = u64::try_from(snapshot.time.timestamp().as_second()).unwrap_or_default();
-    let mut aside = Vec::new();
     let places = places(reader, snapshot, order, &root)?;
-    for place in &places {
-        aside.extend(aside::prepare(place, order.existing, mark)?);
-    }
+    let mut aside = Aside::prepare(&places, order.existing, mark)?.folders;
     if let (Some(bytes), false, true) = (snapshot.bytes, partial, order.from.as_os_str().is_empty()) {
         progress.expect_bytes(bytes);
     }
     let journal = Journal { lost: Notes::default(), unset: Notes::default(), progress };
     let folders = Walk::new(reader, order, &journal, cancel).run(root);
     if cancel.is_cancelled() {
-        return Err(RestoreError::Cancelled);
+        return Err(RestoreError::Cancelled { aside });
     }
     for place in places.iter().chain([&order.target]) {
         sync(place).map_err(failed)?;

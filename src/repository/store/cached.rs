@@ -210,4 +210,8 @@ impl Store for Cached {
         }
         Ok(())
     }
+
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        self.inner.remove_unfinished()
+    }
 }

@@ -18,6 +18,9 @@ use super::{Fault, FileId, FileKind, FileName, Store, StoreError};
 const FILE_MODE: u32 = 0o400;
 const FOLDER_MODE: u32 = 0o700;
 
+/// In the names of files that are being written.
+const UNFINISHED: &str = "-tmp-";
+
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
@@ -49,15 +52,26 @@ impl Folder {
         self.root.join(file.to_string())
     }
 
+    /// All that lies in a folder; nothing in one that is not there.
+    fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+        match fs::read_dir(folder) {
+            Ok(entries) => entries.collect(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn folders(&self, kind: FileKind) -> Vec<PathBuf> {
+        let folder = self.root.join(kind.folder());
+        match kind {
+            FileKind::Data => (0..=u8::MAX).map(|first| folder.join(format!("{first:02x}"))).collect(),
+            FileKind::Key | FileKind::Lock | FileKind::Snapshot | FileKind::Index => vec![folder],
+        }
+    }
+
     /// The files of one folder whose names are those of a repository; others are unfinished, or none of ours.
     fn files(folder: &Path, out: &mut Vec<(FileId, u64)>) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
+        for entry in Self::entries(folder)? {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             match entry.metadata() {
                 Ok(metadata) if metadata.is_file() => out.push((id, metadata.len())),
@@ -73,10 +87,9 @@ impl Folder {
     fn write(&self, path: &Path, content: &[Bytes]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
         make_for_good(folder)?;
-        let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let unfinished = folder.join(format!("{name}-tmp-{}-{number}", std::process::id()));
-        let written = Self::write_whole(&unfinished, content).and_then(|()| give_name(&unfinished, path));
+        let (unfinished, file) = self.begin(&folder.join(format!("{name}{UNFINISHED}{}", std::process::id())))?;
+        let written = Self::write_whole(file, content).and_then(|()| give_name(&unfinished, path));
         // Whether it stands under its name now or failed: this name is of no more use.
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != ErrorKind::NotFound => written.and(Err(error))?,
@@ -85,8 +98,19 @@ impl Folder {
         File::open(folder)?.sync_all()
     }
 
-    fn write_whole(path: &Path, content: &[Bytes]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    /// In a container every process has the same number, also the one that was killed here.
+    fn begin(&self, name: &Path) -> io::Result<(PathBuf, File)> {
+        loop {
+            let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
+            let path = PathBuf::from(format!("{}-{number}", name.display()));
+            match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                other => return other.map(|file| (path, file)),
+            }
+        }
+    }
+
+    fn write_whole(mut file: File, content: &[Bytes]) -> io::Result<()> {
         content.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()
     }
@@ -145,14 +169,8 @@ impl Store for Folder {
     }
 
     fn list(&self, kind: FileKind) -> Result<Vec<(FileId, u64)>, StoreError> {
-        let folder = self.root.join(kind.folder());
         let mut files = Vec::new();
-        let listed = match kind {
-            FileKind::Data => {
-                (0..=u8::MAX).try_for_each(|first| Self::files(&folder.join(format!("{first:02x}")), &mut files))
-            }
-            FileKind::Key | FileKind::Lock | FileKind::Snapshot | FileKind::Index => Self::files(&folder, &mut files),
-        };
+        let listed = self.folders(kind).iter().try_for_each(|folder| Self::files(folder, &mut files));
         listed.map_err(|error| self.error(&kind.folder(), &error))?;
         Ok(files)
     }
@@ -193,6 +211,24 @@ impl Store for Folder {
             Ok(()) | Err(_) => Ok(()),
         }
     }
+
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        // Locks are written also by those who may not write anything else.
+        let kinds = FileKind::ALL.into_iter().filter(|kind| *kind != FileKind::Lock);
+        kinds.flat_map(|kind| self.folders(kind)).try_for_each(|folder| {
+            let removed = Self::entries(&folder).and_then(|entries| {
+                let paths = entries.into_iter().map(|entry| entry.path());
+                paths.filter(|path| is_unfinished(path)).try_for_each(fs::remove_file)
+            });
+            removed.map_err(|error| self.error(&folder.display(), &error))
+        })
+    }
+}
+
+/// `<name>-tmp-<what makes it differ>`, as restic calls them too.
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.split_once(UNFINISHED).is_some_and(|(id, _)| id.parse::<FileId>().is_ok())
 }
 
 #[cfg(test)]

@@ -83,4 +83,9 @@ impl Store for Limited {
         let _turn = self.turn(&file)?;
         self.inner.remove(file)
     }
+
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        let _turn = self.turn(&"unfinished files")?;
+        self.inner.remove_unfinished()
+    }
 }

@@ -232,4 +232,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// A file that is gone already is no error.
     fn remove(&self, file: FileName) -> Result<(), StoreError>;
+
+    /// Removes what is left of writes that were cut off, where that takes room and no listing shows it. Nobody may be writing.
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -139,4 +139,8 @@ impl Store for Retried {
     fn remove(&self, file: FileName) -> Result<(), StoreError> {
         self.again(|_| self.inner.remove(file))
     }
+
+    fn remove_unfinished(&self) -> Result<(), StoreError> {
+        self.again(|_| self.inner.remove_unfinished())
+    }
 }
