@@ -99,9 +99,9 @@ impl Writer {
         let threads = (0..UPLOADS).map(|_| thread()).collect();
         Self {
             shared,
+            memory: opened.memory.beside(index.bytes()),
             index,
             new: Taken::default(),
-            memory: opened.memory,
             open: Default::default(),
             uploads: Some(uploads),
             threads,
@@ -122,7 +122,7 @@ impl Writer {
     }
 
     fn take_in(&self, kind: BlobKind, id: BlobId, plain: &[u8]) -> Result<(), WriteError> {
-        let bytes = self.index.bytes() + self.new.bytes();
+        let bytes = self.new.bytes();
         // Nobody knows how much is still to come: twice as much is a guess.
         let admitted = self.memory.admit(bytes, bytes.saturating_mul(2));
         admitted.map_err(|error| index::too_large(&*self.shared.store, error))?;

@@ -11,58 +11,35 @@ pub(super) struct Entry {
     pub(super) unpacked: u32,
 }
 
-/// By the first byte of the name: where one part grows and is copied for that, the others stay as they are.
-const PARTS: usize = 256;
-
-#[derive(Debug)]
-pub(super) struct Entries {
-    parts: [Vec<Entry>; PARTS],
-    /// How many there are in the parts before each; known once they are sorted.
-    before: [usize; PARTS],
-}
-
-impl Default for Entries {
-    fn default() -> Self {
-        Self { parts: std::array::from_fn(|_| Vec::new()), before: [0; PARTS] }
-    }
-}
-
-fn part(id: u128) -> usize {
-    usize::from(id.to_be_bytes()[0])
-}
+/// One allocation, which grows where it is: in many small ones, what is left free between them is as much again.
+#[derive(Debug, Default)]
+pub(super) struct Entries(Vec<Entry>);
 
 impl Entries {
     pub(super) fn add(&mut self, entry: Entry) {
-        self.parts[part(entry.id)].push(entry);
+        self.0.push(entry);
     }
 
     /// To be called when all are there, and before any is looked for.
     pub(super) fn sort(&mut self) {
-        let mut before = 0;
-        for (part, place) in self.parts.iter_mut().zip(&mut self.before) {
-            part.sort_unstable();
-            part.dedup();
-            part.shrink_to_fit();
-            *place = before;
-            before += part.len();
-        }
+        self.0.sort_unstable();
+        self.0.dedup();
+        self.0.shrink_to_fit();
     }
 
     pub(super) fn len(&self) -> usize {
-        self.parts.iter().map(Vec::len).sum()
+        self.0.len()
     }
 
     /// All of this name, each with its number among all.
     pub(super) fn find(&self, id: u128) -> impl Iterator<Item = (usize, &Entry)> {
-        let (part, before) = (&self.parts[part(id)], self.before[part(id)]);
-        let from = part.partition_point(|entry| entry.id < id);
-        let found = part.iter().enumerate().skip(from).take_while(move |(_, entry)| entry.id == id);
-        found.map(move |(number, entry)| (before + number, entry))
+        let from = self.0.partition_point(|entry| entry.id < id);
+        self.0.iter().enumerate().skip(from).take_while(move |(_, entry)| entry.id == id)
     }
 
     /// In the order of their numbers.
     pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
-        self.parts.iter().flatten()
+        self.0.iter()
     }
 }
 
