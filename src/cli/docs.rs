@@ -1,5 +1,6 @@
 //! `holdfast docs`: the reference, made from the code that it describes.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use clap::{CommandFactory as _, ValueEnum};
 
 use super::args::Cli;
 use super::output::print;
+use super::repo;
 use crate::metrics::Metrics;
 use crate::model::finding::{CheckCode, CoverageCode, HeldCode, ReasonCode, RefusalCode, WarningCode};
 use crate::schema;
@@ -73,20 +75,35 @@ fn command_line() -> String {
     command.build();
     let about = "Every flag with an environment variable takes its value from there if it is not given.";
     let mut page = format!("# Command line\n\n{GENERATED}\n{about}\n\n## For all commands\n\n");
-    flags(&command, &mut page);
-    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        let _ = write!(page, "\n## holdfast {}\n\n{about}\n\n", command.get_name());
-        flags(command, &mut page);
-    }
+    flags(&command, &BTreeSet::new(), &mut page);
+    below(&command, "holdfast", "##", &BTreeSet::new(), &mut page);
     page
 }
 
+/// One section per command below this one, which has `above` from those that it stands below.
+fn below(command: &clap::Command, name: &str, heading: &str, above: &BTreeSet<&str>, page: &mut String) {
+    let mut above = above.clone();
+    above.extend(command.get_arguments().filter(|one| one.is_global_set()).map(|one| one.get_id().as_str()));
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let name = format!("{name} {}", command.get_name());
+        let _ = write!(page, "\n{heading} {name}\n\n{about}\n\n");
+        flags(command, &above, page);
+        if name == "holdfast repo" {
+            page.push_str("\n| exit code | meaning |\n|---|---|\n");
+            for (code, meaning) in repo::exit::MEANINGS {
+                let _ = writeln!(page, "| {code} | {meaning} |");
+            }
+        }
+        below(command, &name, &format!("{heading}#"), &above, page);
+    }
+}
+
 /// One row per flag that the command has for itself.
-fn flags(command: &clap::Command, page: &mut String) {
-    let is_root = command.get_name() == "holdfast";
+fn flags(command: &clap::Command, above: &BTreeSet<&str>, page: &mut String) {
     let own = |argument: &&clap::Arg| {
-        argument.is_global_set() == is_root && !matches!(argument.get_id().as_str(), "help" | "version")
+        let id = argument.get_id().as_str();
+        !above.contains(id) && !matches!(id, "help" | "version")
     };
     let mut arguments = command.get_arguments().filter(own).peekable();
     if arguments.peek().is_none() {

@@ -36,7 +36,7 @@ pub struct RepositoryArgs {
     /// Print lines of JSON, for programs.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Print results only.
+    /// Print nothing but what was asked for, and what went wrong.
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// Folder for what is read again and again of remote repositories.
@@ -60,10 +60,10 @@ pub struct RepositoryArgs {
     /// Requests at the same time.
     #[arg(long, global = true, value_name = "NUMBER")]
     pub connections: Option<NonZeroUsize>,
-    /// KiB per second.
+    /// KiB per second that go out; a folder has no limit.
     #[arg(long, global = true, value_name = "RATE")]
     pub limit_upload: Option<NonZeroU64>,
-    /// KiB per second.
+    /// KiB per second that come in.
     #[arg(long, global = true, value_name = "RATE")]
     pub limit_download: Option<NonZeroU64>,
     /// Wait so long for others who have locked the repository.
@@ -215,16 +215,22 @@ pub struct ForgetArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[expect(clippy::struct_field_names, reason = "the flags are named after the fields")]
 pub struct KeepArgs {
+    /// The newest so many.
     #[arg(long, short = 'l', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_last: i64,
+    /// The newest of each of the last so many hours that have one.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_hourly: i64,
+    /// The same for days.
     #[arg(long, short = 'd', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_daily: i64,
+    /// For weeks.
     #[arg(long, short = 'w', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_weekly: i64,
+    /// For months.
     #[arg(long, short = 'm', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_monthly: i64,
+    /// For years.
     #[arg(long, short = 'y', default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..), value_name = "N")]
     pub keep_yearly: i64,
     /// Snapshots with all of these tags (`a,b`); may be repeated.
@@ -276,8 +282,10 @@ pub struct TagArgs {
     /// Tags in the place of all others.
     #[arg(long, value_delimiter = ',', value_name = "TAGS")]
     pub set: Option<Vec<String>>,
+    /// More tags.
     #[arg(long, value_delimiter = ',', value_name = "TAGS")]
     pub add: Vec<String>,
+    /// Tags that go.
     #[arg(long, value_delimiter = ',', value_name = "TAGS")]
     pub remove: Vec<String>,
     #[command(flatten)]
@@ -305,7 +313,11 @@ pub enum KeyCommand {
     /// Add a password.
     Add(NewPasswordArgs),
     /// Remove a password, by the name of its key.
-    Remove { key: String },
+    Remove {
+        /// Name of the key, or its beginning.
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
     /// Put a new password in the place of this one.
     Passwd(NewPasswordArgs),
 }

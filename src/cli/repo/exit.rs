@@ -12,6 +12,18 @@ const LOCKED: u8 = 11;
 const WRONG_PASSWORD: u8 = 12;
 pub(super) const CANCELLED: u8 = 130;
 
+/// For the reference.
+pub(in crate::cli) const MEANINGS: [(u8, &str); 8] = [
+    (0, "done"),
+    (FAILED, "it failed; also where `check` found damage, and where `restore` could not give back everything"),
+    (2, "the command line is not understood"),
+    (INCOMPLETE, "a snapshot was made, and what could not be read is not in it: it is tagged `holdfast-incomplete`"),
+    (NO_REPOSITORY, "there is no repository at the address"),
+    (LOCKED, "somebody else holds a lock: wait (`--retry-lock`), or see whether they still run (`unlock`)"),
+    (WRONG_PASSWORD, "the password opens no key"),
+    (CANCELLED, "it was ended by a signal; locks are given back"),
+];
+
 pub(super) fn code(error: &anyhow::Error) -> u8 {
     let cancelled = error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(StoreError { fault: Fault::Cancelled, .. }))

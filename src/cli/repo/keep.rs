@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{ForgetArgs, KeepArgs, PruneArgs};
 use super::list::{json_of, selected, short};
 use super::session::{Repository, Session};
-use super::show::bytes;
+use super::show::{bytes, counted};
 use crate::cli::output::print;
 use crate::repository::retention::{Counted, Decision, Group, Keep, Scope, TagList, decide};
 use crate::repository::{FileId, Held, Mode, Prune, PrunePlan, Snapshot, Snapshots, forget as remove};
@@ -43,7 +43,12 @@ pub(super) fn forget(session: &Session<'_>, args: &ForgetArgs) -> anyhow::Result
     let gone: Vec<FileId> = if args.snapshots.is_empty() {
         let judged: Vec<_> = chosen.into_iter().cloned().collect();
         let groups = decide(&judged, &keep, &scope);
-        print(&told(session, &groups, &judged))?;
+        let told = told(session, &groups, &judged);
+        if args.plan {
+            print(&told)?
+        } else {
+            session.report(&told)?
+        };
         groups
             .iter()
             .flat_map(|group| &group.decided)
@@ -58,7 +63,7 @@ pub(super) fn forget(session: &Session<'_>, args: &ForgetArgs) -> anyhow::Result
     }
     remove(&repository.opened, &lock, &gone)?;
     if !session.args.json {
-        print(&format!("{} snapshots forgotten\n", gone.len()))?;
+        session.report(&format!("{} forgotten\n", counted(gone.len() as u64, "snapshot")))?;
     }
     if args.prune {
         return run_prune(session, &repository, lock, UNUSED_PERCENT, false);
@@ -94,7 +99,8 @@ fn told(session: &Session<'_>, groups: &[Group], snapshots: &[Snapshot]) -> Stri
             Decision::Hold(hold) => format!("kept: {hold}"),
         };
         let time = snapshot.time.strftime("%Y-%m-%d %H:%M:%S");
-        let _ = writeln!(text, "{}  {time}  {}  {}  {why}", short(snapshot), snapshot.host, snapshot.paths.join(", "));
+        let _ =
+            writeln!(text, "{}  {time}  {}  {}  {why}", short(snapshot.id), snapshot.host, snapshot.paths.join(", "));
     }
     text
 }
@@ -114,7 +120,8 @@ fn run_prune(
 ) -> anyhow::Result<ExitCode> {
     let prune = Prune::plan(&repository.opened, lock, unused_percent, &session.cancel)?;
     let plan = if only_plan { prune.plan } else { prune.run(&session.cancel)? };
-    print(&told_plan(session, &plan, only_plan))
+    let told = told_plan(session, &plan, only_plan);
+    if only_plan { print(&told) } else { session.report(&told) }
 }
 
 fn told_plan(session: &Session<'_>, plan: &PrunePlan, only_plan: bool) -> String {
@@ -133,8 +140,8 @@ fn told_plan(session: &Session<'_>, plan: &PrunePlan, only_plan: bool) -> String
     }
     let (would, frees) = if only_plan { ("would be ", "would free") } else { ("", "freed") };
     format!(
-        "{} packs {would}removed, {} {would}written anew ({} copied), {} kept; {frees} {}, {} stay unused\n",
-        plan.remove.len(),
+        "{} {would}removed, {} {would}written anew ({} copied), {} kept; {frees} {}, {} stay unused\n",
+        counted(plan.remove.len() as u64, "pack"),
         plan.repack.len(),
         bytes(plan.copied_bytes),
         plan.kept_packs,

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::args::{SelectArgs, StatsArgs, StatsMode};
 use super::session::Session;
-use super::show::bytes;
+use super::show::{bytes, counted};
 use crate::cli::output::print;
-use crate::repository::{Filter, Mode, Reader, Snapshot, Snapshots, restore_size, stats as count};
+use crate::repository::{FileId, Filter, Mode, Reader, Snapshot, Snapshots, restore_size, stats as count};
 
 /// Digits of a name that are enough for people.
 const SHORT: usize = 8;
@@ -37,15 +37,15 @@ pub(super) fn selected<'a>(
     names.iter().map(|name| Ok(all.select(name, &filter)?)).collect()
 }
 
-pub(super) fn short(snapshot: &Snapshot) -> String {
-    snapshot.id.to_string().chars().take(SHORT).collect()
+pub(super) fn short(id: FileId) -> String {
+    id.to_string().chars().take(SHORT).collect()
 }
 
 pub(super) fn json_of(snapshot: &Snapshot) -> Value {
     let time = snapshot.time.timestamp().display_with_offset(snapshot.time.offset()).to_string();
     let mut value = json!({
         "id": snapshot.id,
-        "short_id": short(snapshot),
+        "short_id": short(snapshot.id),
         "time": time,
         "tree": snapshot.tree,
         "paths": snapshot.paths,
@@ -79,7 +79,7 @@ fn table(snapshots: &[&Snapshot]) -> String {
     let rows = snapshots.iter().map(|snapshot| {
         let size = snapshot.bytes.map(bytes).unwrap_or_default();
         let time = snapshot.time.strftime("%Y-%m-%d %H:%M:%S").to_string();
-        [short(snapshot), time, snapshot.host.clone(), size, snapshot.paths.join(", "), snapshot.tags.join(", ")]
+        [short(snapshot.id), time, snapshot.host.clone(), size, snapshot.paths.join(", "), snapshot.tags.join(", ")]
     });
     let head = ["ID", "TIME", "HOST", "SIZE", "PATHS", "TAGS"].map(str::to_owned);
     let rows: Vec<_> = [head].into_iter().chain(rows).collect();
@@ -93,7 +93,7 @@ fn table(snapshots: &[&Snapshot]) -> String {
         text.push_str(line.trim_end());
         text.push('\n');
     }
-    let _ = writeln!(text, "{} snapshots", snapshots.len());
+    let _ = writeln!(text, "{}", counted(snapshots.len() as u64, "snapshot"));
     text
 }
 
@@ -129,5 +129,5 @@ pub(super) fn stats(session: &Session<'_>, args: &StatsArgs) -> anyhow::Result<E
         return print(&format!("{value}\n"));
     }
     let size = value["total_size"].as_u64().map(bytes).unwrap_or_default();
-    print(&format!("{} snapshots, {size} in all\n", chosen.len()))
+    print(&format!("{}, {size} in all\n", counted(chosen.len() as u64, "snapshot")))
 }

@@ -11,7 +11,7 @@ use super::exit;
 use super::list::{selected, short};
 use super::secret;
 use super::session::{Session, maker};
-use super::show::{progress, while_working};
+use super::show::{counted, progress, while_working};
 use crate::cli::output::print;
 use crate::clock;
 use crate::repository::{self, Cancel, Depth, FileKind, Mode, Snapshots, TagChange, Version, keys};
@@ -25,7 +25,7 @@ pub(super) fn init(session: &Session<'_>, args: &InitArgs) -> anyhow::Result<Exi
     } else {
         format!("repository made at {}; without its password nothing can be restored from it\n", store.location())
     };
-    print(&text)
+    session.report(&text)
 }
 
 pub(super) fn check(session: &Session<'_>, args: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -64,14 +64,19 @@ pub(super) fn check(session: &Session<'_>, args: &CheckArgs) -> anyhow::Result<E
         let verdict = if checked.is_sound() { "no errors were found" } else { "the repository is damaged" };
         let _ = writeln!(
             text,
-            "{} snapshots, {} packs, {} of them read",
-            checked.snapshots, checked.packs, checked.packs_read
+            "{}, {}, {} of them read",
+            counted(checked.snapshots, "snapshot"),
+            counted(checked.packs, "pack"),
+            checked.packs_read
         );
         let _ = writeln!(text, "{verdict}");
         text
     };
+    if checked.is_sound() {
+        return session.report(&text);
+    }
     print(&text)?;
-    Ok(if checked.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
+    Ok(ExitCode::from(exit::FAILED))
 }
 
 /// `2/7` or `10%`.
@@ -102,39 +107,48 @@ pub(super) fn tag(session: &Session<'_>, args: &TagArgs) -> anyhow::Result<ExitC
     for snapshot in selected(&all, &args.snapshots, &args.select)? {
         if let Some(new) = repository::tag(&repository.opened, &lock, snapshot, &change)? {
             changed += 1;
-            if !session.args.quiet && !session.args.json {
-                print(&format!("snapshot {} is {new} now\n", short(snapshot)))?;
+            if !session.args.json {
+                session.report(&format!("snapshot {} is {} now\n", short(snapshot.id), short(new)))?;
             }
         }
     }
-    print(&if session.args.json {
-        format!("{}\n", json!({ "changed": changed }))
+    session.report(&if session.args.json {
+        format!("{}\n", json!({ "message_type": "summary", "changed": changed }))
     } else {
-        format!("{changed} snapshots changed\n")
+        format!("{} changed\n", counted(changed, "snapshot"))
     })
 }
 
 pub(super) fn key(session: &Session<'_>, command: &KeyCommand) -> anyhow::Result<ExitCode> {
     let repository = session.open()?;
     let opened = &repository.opened;
-    let text = match command {
+    let (added, removed) = match command {
         KeyCommand::List => return list_keys(session, &keys::list(opened)?),
         KeyCommand::Add(args) => {
             let lock = session.lock(&repository, Mode::Shared)?;
-            let id = keys::add(opened, &lock, &secret::text(&args.new_password_file)?, &maker())?;
-            format!("key {id} added\n")
+            (Some(keys::add(opened, &lock, &secret::text(&args.new_password_file)?, &maker())?), None)
         }
         KeyCommand::Remove { key } => {
             let _lock = session.lock(&repository, Mode::Exclusive)?;
-            format!("key {} removed\n", keys::remove(opened, key)?)
+            (None, Some(keys::remove(opened, key)?))
         }
         KeyCommand::Passwd(args) => {
             let lock = session.lock(&repository, Mode::Exclusive)?;
             let id = keys::change(opened, &lock, &secret::text(&args.new_password_file)?, &maker())?;
-            format!("key {id} is in the place of {}\n", opened.key)
+            (Some(id), Some(opened.key))
         }
     };
-    print(&text)
+    if session.args.json {
+        let summary = json!({ "message_type": "summary", "added": added, "removed": removed });
+        return session.report(&format!("{summary}\n"));
+    }
+    let mut text = String::new();
+    for (key, word) in [(added, "added"), (removed, "removed")] {
+        if let Some(key) = key {
+            let _ = writeln!(text, "key {} {word}", short(key));
+        }
+    }
+    session.report(&text)
 }
 
 fn list_keys(session: &Session<'_>, keys: &[keys::KeyFacts]) -> anyhow::Result<ExitCode> {
@@ -151,7 +165,7 @@ fn list_keys(session: &Session<'_>, keys: &[keys::KeyFacts]) -> anyhow::Result<E
     for key in keys {
         let mark = if key.own { '*' } else { ' ' };
         let created = key.created.map(|time| time.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default();
-        let _ = writeln!(text, "{mark}{}  {}@{}  {created}", key.id, key.username, key.hostname);
+        let _ = writeln!(text, "{mark}{}  {}@{}  {created}", short(key.id), key.username, key.hostname);
     }
     print(&text)
 }
@@ -176,9 +190,9 @@ pub(super) fn unlock(session: &Session<'_>, args: &UnlockArgs) -> anyhow::Result
             }
         }
     }
-    print(&if session.args.json {
-        format!("{}\n", json!({ "removed": removed }))
+    session.report(&if session.args.json {
+        format!("{}\n", json!({ "message_type": "summary", "removed": removed }))
     } else {
-        format!("{removed} locks removed\n")
+        format!("{} removed\n", counted(removed, "lock"))
     })
 }

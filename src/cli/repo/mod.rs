@@ -1,7 +1,7 @@
 //! `holdfast repo`: work on any restic repository from a shell, with the same code as in the cluster.
 
 pub(super) mod args;
-mod exit;
+pub(super) mod exit;
 mod keep;
 mod limit;
 mod list;

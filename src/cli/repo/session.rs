@@ -1,7 +1,7 @@
 //! One call of `holdfast repo`: the repository it works on, the lock it holds, and how it ends early.
 
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::args::{BucketLookup, RepositoryArgs};
 use super::exit;
 use super::limit;
 use super::secret;
+use crate::cli::output::print;
 use crate::clock;
 use crate::repository::{
     Access, Address, Cached, Cancel, Held, Lock, Locks, Lookup, Maker, Mode, Opened, Store, Trust, connect,
@@ -115,6 +116,11 @@ impl<'a> Session<'a> {
         let held = Arc::new(repository.locks.take(mode, self.args.retry_lock)?);
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&held));
         Ok(held)
+    }
+
+    /// Says what was done, unless only what was asked for is wanted.
+    pub(super) fn report(&self, text: &str) -> anyhow::Result<ExitCode> {
+        if self.args.quiet && !self.args.json { Ok(ExitCode::SUCCESS) } else { print(text) }
     }
 
     /// Gives back all locks: whoever comes next needs not wait for this process to end.

@@ -14,7 +14,7 @@ use crate::repository::{Progress, SoFar};
 /// Between two looks, for people and for programs.
 const LOOK: Duration = Duration::from_millis(100);
 const LINE: Duration = Duration::from_secs(1);
-const KNOWN: &str = "{elapsed_precise} [{bar:30}] {percent}% {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left, {msg}";
+const KNOWN: &str = "{elapsed_precise} [{wide_bar}] {percent}% {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left, {msg}";
 const UNKNOWN: &str = "{elapsed_precise} {spinner} {binary_bytes}, {binary_bytes_per_sec}, {msg}";
 
 enum How {
@@ -72,7 +72,7 @@ fn show(how: &How, now: SoFar) {
             // Files grow while they are read.
             bar.set_length(now.bytes_in_all.unwrap_or(0).max(now.bytes));
             bar.set_position(now.bytes);
-            bar.set_message(format!("{} files", now.files));
+            bar.set_message(counted(now.files, "file"));
         }
         How::Lines => {
             let mut line = json!({ "message_type": "status", "files_done": now.files, "bytes_done": now.bytes });
@@ -94,4 +94,9 @@ fn print_line(line: &Value) {
 
 pub(super) fn bytes(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
+}
+
+/// `1 snapshot`, `2 snapshots`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -13,8 +13,7 @@ use super::exit;
 use super::list::{filter, selected, short};
 use super::secret;
 use super::session::{Session, hostname, username};
-use super::show::{bytes, progress, while_working};
-use crate::cli::output::print;
+use super::show::{bytes, counted, progress, while_working};
 use crate::clock;
 use crate::repository::{
     self, Backup, Copied, Copying, Existing, Holes, INCOMPLETE, Labels, Mode, Noted, Order, Pattern, Progress, Reader,
@@ -58,7 +57,7 @@ pub(super) fn backup(session: &Session<'_>, args: &BackupArgs) -> anyhow::Result
         }
     })?;
     tell(&stored.unread, "not stored");
-    print(&told(session, &stored))?;
+    session.report(&told(session, &stored))?;
     Ok(if stored.unread.count > 0 { ExitCode::from(exit::INCOMPLETE) } else { ExitCode::SUCCESS })
 }
 
@@ -89,7 +88,7 @@ fn told(session: &Session<'_>, stored: &Stored) -> String {
         bytes(counts.bytes),
         bytes(added.bytes),
         bytes(added.stored_bytes),
-        stored.snapshot,
+        short(stored.snapshot),
     )
 }
 
@@ -131,10 +130,10 @@ pub(super) fn restore(session: &Session<'_>, args: &RestoreArgs) -> anyhow::Resu
         });
         format!("{summary}\n")
     } else {
-        let (files, size) = (restored.files, bytes(restored.bytes));
-        format!("restored {files} files, {size}, of snapshot {} to {}\n", short(snapshot), order.target.display())
+        let (files, size) = (counted(restored.files, "file"), bytes(restored.bytes));
+        format!("restored {files}, {size}, of snapshot {} to {}\n", short(snapshot.id), order.target.display())
     };
-    print(&text)?;
+    session.report(&text)?;
     Ok(if restored.lost.count > 0 { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS })
 }
 
@@ -168,9 +167,9 @@ pub(super) fn copy(session: &Session<'_>, args: &CopyArgs) -> anyhow::Result<Exi
         let text = if session.args.json {
             format!("{}\n", json!({ "message_type": "copied", "from": snapshot.id, "snapshot_id": id }))
         } else {
-            format!("snapshot {} {word} {id}\n", short(snapshot))
+            format!("snapshot {} {word} {}\n", short(snapshot.id), short(id))
         };
-        print(&text)?;
+        session.report(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
