@@ -42,7 +42,7 @@ mod trees;
 mod writer;
 
 pub use address::{Address, AddressError, Login};
-pub use backup::{Backup, BackupError, Counts, INCOMPLETE, Labels, Stored};
+pub use backup::{Backup, BackupError, Counts, INCOMPLETE, Labels, Stored, absolute};
 pub use blob::{BlobId, BlobKind};
 pub use cancel::Cancel;
 pub use check::{Checked, Depth, Finding, check};

@@ -25,6 +25,7 @@ mod locks;
 mod making;
 mod memory;
 mod mixed;
+mod paths;
 mod prunes;
 mod restic;
 mod restores;

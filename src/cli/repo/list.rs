@@ -1,6 +1,7 @@
 //! Snapshots as a table or as restic's JSON, and what they take.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,18 +11,27 @@ use super::args::{SelectArgs, StatsArgs, StatsMode};
 use super::session::Session;
 use super::show::{bytes, counted};
 use crate::cli::output::print;
-use crate::repository::{FileId, Filter, Mode, Reader, Snapshot, Snapshots, restore_size, stats as count};
+use crate::repository::{FileId, Filter, Mode, Reader, Snapshot, Snapshots, absolute, restore_size, stats as count};
 
 /// Digits of a name that are enough for people.
 const SHORT: usize = 8;
 
-pub(super) fn filter(args: &SelectArgs) -> Filter {
+pub(super) fn filter(args: &SelectArgs) -> anyhow::Result<Filter> {
     let tags = |text: &String| text.split(',').map(|tag| tag.trim().to_owned()).collect();
-    Filter {
+    Ok(Filter {
         hosts: args.host.iter().cloned().collect(),
         tags: args.tag.iter().map(tags).collect(),
-        paths: args.path.iter().cloned().collect(),
+        paths: args.path.iter().map(|path| named(path)).collect::<anyhow::Result<_>>()?,
+    })
+}
+
+/// As the snapshot names it. What was backed up on Windows has names that are no paths here.
+fn named(path: &str) -> anyhow::Result<String> {
+    if path.starts_with("\\\\") || path.get(1..3).is_some_and(|drive| matches!(drive, ":\\" | ":/")) {
+        return Ok(path.to_owned());
     }
+    let named = absolute(Path::new(path)).with_context(|| format!("{path:?} is no path"))?;
+    Ok(named.display().to_string())
 }
 
 /// By name, or all that the filter leaves.
@@ -30,7 +40,7 @@ pub(super) fn selected<'a>(
     names: &[String],
     select: &SelectArgs,
 ) -> anyhow::Result<Vec<&'a Snapshot>> {
-    let filter = filter(select);
+    let filter = filter(select)?;
     if names.is_empty() {
         return Ok(all.all.iter().filter(|snapshot| filter.matches(snapshot)).collect());
     }

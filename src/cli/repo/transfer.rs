@@ -108,7 +108,7 @@ pub(super) fn restore(session: &Session<'_>, args: &RestoreArgs) -> anyhow::Resu
     let repository = session.open()?;
     let _lock = session.lock(&repository, Mode::Shared)?;
     let all = Snapshots::read(&repository.opened)?;
-    let snapshot = all.select(name, &filter(&args.select))?;
+    let snapshot = all.select(name, &filter(&args.select)?)?;
     let reader = Reader::new(&repository.opened)?;
     let progress = progress(session.args);
     let restored = while_working(session.args, &progress, || {
@@ -141,7 +141,7 @@ pub(super) fn dump(session: &Session<'_>, args: &DumpArgs) -> anyhow::Result<Exi
     let repository = session.open()?;
     let _lock = session.lock(&repository, Mode::Shared)?;
     let all = Snapshots::read(&repository.opened)?;
-    let snapshot = all.select(&args.snapshot, &filter(&args.select))?;
+    let snapshot = all.select(&args.snapshot, &filter(&args.select)?)?;
     let reader = Reader::new(&repository.opened)?;
     let (progress, out) = (Progress::default(), io::stdout());
     repository::dump(&reader, snapshot, &args.file, &mut out.lock(), &progress, &session.cancel)?;

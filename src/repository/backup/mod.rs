@@ -7,7 +7,9 @@ mod walk;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::Read;
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -95,10 +97,7 @@ impl Backup<'_> {
             |path: &Path, reason: String| BackupError::NoSource { path: path.display().to_string(), reason };
         let mut absolute = Vec::new();
         for path in paths {
-            let full = std::path::absolute(path).map_err(|error| no_source(path, error.to_string()))?;
-            let full = plain(&full).ok_or_else(|| no_source(path, "leave `..` out".to_owned()))?;
-            std::fs::symlink_metadata(&full).map_err(|error| no_source(path, error.to_string()))?;
-            absolute.push(full);
+            absolute.push(source(path).map_err(|error| no_source(path, error.to_string()))?);
         }
         let names: Vec<_> = absolute.iter().map(|path| path.display().to_string()).collect();
         let before = self.before(&names)?;
@@ -216,7 +215,35 @@ impl Backup<'_> {
     }
 }
 
-/// Without `.`; `None` with `..`, which only the file system could resolve.
+/// How snapshots name a path: from the root, without `.` and `..`, as restic does.
+pub fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let mut named = PathBuf::from("/");
+    for component in std::path::absolute(path)?.components() {
+        match component {
+            Component::Normal(name) => named.push(name),
+            Component::ParentDir => drop(named.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Ok(named)
+}
+
+/// The name of something that is there. Behind a symbolic link `..` is another folder than the words say.
+fn source(path: &Path) -> io::Result<PathBuf> {
+    let named = absolute(path)?;
+    let found = std::fs::symlink_metadata(&named);
+    if path.components().any(|component| component == Component::ParentDir) {
+        let written: PathBuf = path.components().collect();
+        let place = |facts: &Metadata| (facts.dev(), facts.ino());
+        let meant = std::fs::symlink_metadata(written)?;
+        if !found.as_ref().is_ok_and(|found| place(found) == place(&meant)) {
+            return Err(io::Error::other("`..` follows a symbolic link here: write the path without it"));
+        }
+    }
+    found.map(|_| named)
+}
+
+/// Without `.`; `None` with `..`, which leads nowhere in a snapshot.
 fn plain(path: &Path) -> Option<PathBuf> {
     path.components()
         .filter(|component| *component != Component::CurDir)
