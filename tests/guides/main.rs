@@ -8,6 +8,7 @@ mod harness;
 mod links;
 mod pages;
 mod read;
+mod repositories;
 mod world;
 
 use std::collections::BTreeSet;

@@ -4,13 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Blocks of commands that are not run here: page, beginning, and why.
-pub(crate) const NOT_RUN: [(&str, &str, &str); 2] = [
+pub(crate) const NOT_RUN: [(&str, &str, &str); 3] = [
     ("README.md", "make demo", "`.ci/run` runs both, and the tests would run themselves"),
     ("README.md", "apt-get install", "needs root and the network; compared with tests/prerequisites.sh instead"),
+    (
+        "docs/guides/repositories.md",
+        "export AWS_ACCESS_KEY_ID",
+        "a bucket of the reader's; tests/repository has one on SeaweedFS",
+    ),
 ];
 
 /// Pages whose commands another test runs, by their headings: page, and the folder of that test.
-pub(crate) const RUN_ELSEWHERE: [(&str, &str); 1] = [("deploy/README.md", "tests/node")];
+pub(crate) const RUN_ELSEWHERE: [(&str, &str); 2] =
+    [("deploy/README.md", "tests/node"), ("docs/guides/repositories.md", "tests/guides")];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
