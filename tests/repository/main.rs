@@ -31,6 +31,7 @@ mod restic;
 mod restores;
 mod retention;
 mod servers;
+mod shown;
 mod sources;
 mod statistics;
 mod stores;
