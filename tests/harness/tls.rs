@@ -23,6 +23,12 @@ pub(crate) struct TestAuthority {
 
 impl TestAuthority {
     pub(crate) fn create() -> Self {
+        Self::of(&[])
+    }
+
+    /// For a server that stands for others too, by their names.
+    pub(crate) fn of(others: &[&str]) -> Self {
+        let others = others.iter().fold(String::new(), |names, name| format!("{names},DNS:{name}"));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = folder.path();
         fs::write(dir.join("openssl.cnf"), "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\n").expect("file written");
@@ -38,7 +44,7 @@ impl TestAuthority {
             "-addext",
             "basicConstraints=critical,CA:false",
             "-addext",
-            &format!("subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:{NAME_FOR_PODS}"),
+            &format!("subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:{NAME_FOR_PODS}{others}"),
             "-addext",
             "extendedKeyUsage=serverAuth",
         ];

@@ -13,6 +13,7 @@ mod commands;
 mod copies;
 mod documented;
 mod dumps;
+mod elsewhere;
 mod failures;
 mod faults;
 mod foreign;

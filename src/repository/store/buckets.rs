@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Fault;
 use super::answer::{Answer, fault};
 use super::http::{Http, collect};
+use super::token::Token;
 use super::transport::{Service, Transport};
 
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -56,7 +57,7 @@ impl Google {
             GoogleLogin::Nobody => builder.skip_signature(),
         };
         let operator = Operator::new(builder).map_err(|error| fault(&error))?;
-        Ok(Transport::new(http, Service::Google).under(operator))
+        Ok(Transport::new(http, Service::Google(Token::default())).under(operator))
     }
 }
 

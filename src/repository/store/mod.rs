@@ -18,6 +18,7 @@ mod retried;
 mod s3;
 mod shelf;
 mod swift;
+mod token;
 mod transport;
 
 use std::fmt;

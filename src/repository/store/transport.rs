@@ -16,6 +16,7 @@ use super::buckets::{HIDE, erase};
 use super::http::{Http, collect};
 use super::keys::Signer;
 use super::swift::Session;
+use super::token::Token;
 use super::{Fault, answer};
 
 /// A refusal is read up to here.
@@ -29,8 +30,8 @@ pub(super) enum Service {
     Whole,
     /// The signature: made here, a missing key gives a reason.
     S3(Signer),
-    /// The condition that an upload overwrites nothing: with it, `opendal` makes two requests of one.
-    Google,
+    /// The condition that an upload overwrites nothing: with it, `opendal` makes two requests of one. And to keep a token.
+    Google(Token),
     /// The sum of what is uploaded.
     B2,
     /// All three, and a token that is still valid.
@@ -73,7 +74,7 @@ impl Transport {
     async fn completed(&self, request: &mut Request<Vec<Bytes>>) -> Result<(), Fault> {
         match &self.service {
             Service::S3(signer) => signer.sign(request).await?,
-            Service::Google => {
+            Service::Google(_) => {
                 let uri = request.uri().to_string();
                 if uri.contains("/upload/storage/v1/")
                     && let Ok(uri) = format!("{uri}&ifGenerationMatch=0").parse()
@@ -113,7 +114,7 @@ fn hex(sum: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn told(what: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn told(what: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Unexpected, "the request failed").set_source(what)
 }
 
@@ -123,6 +124,13 @@ impl HttpTransport for Transport {
         self.routed(&mut request);
         self.completed(&mut request).await.map_err(told)?;
         let uri = request.uri().clone();
+        if let Service::Google(token) = &self.service
+            && Token::is_asked(&request)
+        {
+            let answer = token.answer(&self.http, request).await?;
+            let stream = futures::stream::iter([Ok(Buffer::from(answer))]);
+            return Ok(Response::new(HttpBody::new(stream, None)));
+        }
         if matches!(self.service, Service::B2) && uri.path().ends_with(HIDE) {
             erase(&self.http, &request).await.map_err(told)?;
             let nothing = futures::stream::iter([Ok(Buffer::from("{}"))]);
