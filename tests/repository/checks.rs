@@ -266,3 +266,28 @@ fn parts_and_shares_together_read_everything() {
     let error = check(&history.opened, Depth::All, &Progress::default(), &cancel).expect_err("nothing was looked at");
     assert_eq!(error.fault, Fault::Cancelled);
 }
+
+#[test]
+fn of_few_packs_each_has_its_turn() {
+    let history = sound();
+    let packs = packs(&history);
+    // One of trees is always read.
+    let (file, _) = packs.iter().find(|(_, kind)| *kind == "data").expect("one");
+    let (file, packs) = (*file, packs.len() as u64);
+    let name = FileName::Of(FileKind::Data, file);
+    let path = history.restic.packs().into_iter().find(|path| path.ends_with(file.to_string())).expect("it is there");
+    damage(&path, FlipHalfway, &path);
+    let (mut found, mut missed) = (0, 0);
+    for seed in 0..40 * packs {
+        let checked =
+            check(&history.opened, Depth::Percent { percent: 1, seed }, &Progress::default(), &Cancel::default());
+        let checked = checked.expect("it can be looked at");
+        assert!((1..packs).contains(&checked.packs_read), "{} of {packs}", checked.packs_read);
+        if checked.findings.iter().any(|one| one.to_string().starts_with(&name.to_string())) {
+            found += 1;
+        } else {
+            missed += 1;
+        }
+    }
+    assert!(found >= 10 && missed > found, "found by {found} and missed by {missed}, of {packs} packs");
+}

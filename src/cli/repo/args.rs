@@ -253,7 +253,7 @@ pub struct CheckArgs {
     /// Read all packs.
     #[arg(long, conflicts_with = "read_data_subset")]
     pub read_data: bool,
-    /// Read a part: `2/7` for the second of seven, `10%` for some.
+    /// Read a part: `2/7` for the second of seven, `10%` for some, one pack at least.
     #[arg(long, value_name = "PART")]
     pub read_data_subset: Option<String>,
 }

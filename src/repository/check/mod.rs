@@ -11,6 +11,7 @@ use super::blob::BlobKind;
 use super::cancel::Cancel;
 use super::node::{Node, NodeKind};
 use super::open::Opened;
+use super::packs::PackUse;
 use super::progress::Progress;
 use super::reader::{BlobError, Reader};
 use super::snapshot::SnapshotError;
@@ -109,7 +110,7 @@ pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel
         findings.damaged(FileName::Of(FileKind::Snapshot, lost.id()), &reason);
     }
     contents(&reader, &snapshots, &findings, cancel);
-    let chosen: Vec<_> = packs.iter().filter(|(id, _)| depth.includes(*id)).collect();
+    let chosen = depth.chosen(&packs);
     if depth != Depth::Structure {
         progress.expect_bytes(chosen.iter().filter_map(|(_, pack)| pack.bytes).sum());
         data::read(&reader, &chosen, &findings, progress, cancel);
@@ -166,6 +167,18 @@ fn faults(reader: &Reader, node: &Node) -> Vec<String> {
 }
 
 impl Depth {
+    /// As in restic, some of a hundred are one at least: a repository with few packs is not left unread for ever.
+    fn chosen(self, packs: &[(FileId, PackUse)]) -> Vec<&(FileId, PackUse)> {
+        let included: Vec<_> = packs.iter().filter(|(id, _)| self.includes(*id)).collect();
+        match self {
+            Depth::Percent { percent: 1.., seed } if included.is_empty() && !packs.is_empty() => {
+                let turn = usize::try_from(seed % packs.len() as u64).unwrap_or_default();
+                packs.get(turn).into_iter().collect()
+            }
+            Depth::Structure | Depth::All | Depth::Part { .. } | Depth::Percent { .. } => included,
+        }
+    }
+
     fn includes(self, pack: FileId) -> bool {
         let number = u64::from_le_bytes(*pack.0.first_chunk().unwrap_or(&[0; 8]));
         match self {
