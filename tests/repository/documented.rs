@@ -75,20 +75,26 @@ impl B2 {
         let query: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let path = request.uri().path().to_owned();
         if path == "/b2api/v2/b2_authorize_account" {
-            // "id:key"
-            return match login {
-                "Basic aWQ6a2V5" => said(
-                    200,
-                    &json!({ "accountId": "account", "authorizationToken": "token", "apiUrl": url,
-                    "downloadUrl": url, "allowed": { "bucketId": null, "bucketName": null } }),
-                ),
-                _ => refused(401, "unauthorized"),
+            let (token, bucket) = match login {
+                // "id:key"
+                "Basic aWQ6a2V5" => ("token", json!({ "bucketId": null, "bucketName": null })),
+                // "one:key", which is for one bucket
+                "Basic b25lOmtleQ==" => ("token-of-one", json!({ "bucketId": "number", "bucketName": "bucket" })),
+                _ => return refused(401, "unauthorized"),
             };
+            return said(
+                200,
+                &json!({ "accountId": "account", "authorizationToken": token, "apiUrl": url,
+                    "downloadUrl": url, "allowed": bucket }),
+            );
         }
         if path == "/upload" {
             return self.upload(request, body);
         }
-        if login != "token" {
+        if login == "token-of-one" && path.ends_with("b2_list_buckets") {
+            return refused(401, "unauthorized");
+        }
+        if !["token", "token-of-one"].contains(&login) {
             return refused(401, "bad_auth_token");
         }
         let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -159,6 +165,7 @@ fn b2_as_documented_keeps_its_promises() {
     let repository = repository.with("B2_API_URL", &api);
     keeps_its_promises(&*repository.store(), SOME * 2);
     assert!(state.lock().expect("no panic").files.is_empty(), "nothing is left and paid for");
+    keeps_its_promises(&*repository.clone().with("B2_ACCOUNT_ID", "one").store(), 1);
     let wrong = repository.clone().with("B2_ACCOUNT_KEY", "wrong").store();
     let fault = wrong.size(FileName::Config).expect_err("it is refused").fault;
     assert!(matches!(fault, Fault::Denied(_)), "{fault:?}");

@@ -221,6 +221,10 @@ fn the_machine_has_an_account_of_google() {
     assert_eq!(output.status.code(), NO_REPOSITORY, "{output:?}");
     let asked = services.asked();
     assert!(asked.iter().any(|one| one.what.contains("https://storage.googleapis.com/")), "{asked:?}");
+    // A token that is given needs no account.
+    let output = services.snapshots("gs:bucket:/some/prefix", &[("GOOGLE_ACCESS_TOKEN", "token-of-the-machine")]);
+    assert_eq!(output.status.code(), NO_REPOSITORY, "{output:?}");
+    assert!(services.asked().iter().all(|one| one.what.contains("https://storage.googleapis.com/")));
 }
 
 const KEYS: &str = r#"<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use holdfast::repository::{Access, Address, Store, connect};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use sha2::Sha256;
 
 use crate::harness::skipped;
@@ -103,16 +104,40 @@ impl Server {
                 ]);
             }
             "swift" => {
-                let login = ["--header", "X-Auth-User: holdfast:backup", "--header", "X-Auth-Key: holdfast-secret"];
-                let headers = curl(&[&login[..], &["--dump-header", "-", &format!("{url}/auth/v1.0")]].concat());
-                let token = headers.lines().find_map(|line| line.strip_prefix("X-Auth-Token: ")).expect("a token");
-                let token = format!("X-Auth-Token: {}", token.trim());
-                let container = format!("{url}/v1/AUTH_holdfast/{bucket}");
-                curl(&["--header", &token, "--request", "PUT", &container]);
+                let (storage, token) = self.swift_session();
+                let token = format!("X-Auth-Token: {token}");
+                curl(&["--header", &token, "--request", "PUT", &format!("{storage}/{bucket}")]);
             }
             "keystone" => make_behind_keystone(&url, bucket),
             other => panic!("{other} has no buckets"),
         }
+    }
+
+    /// Where Swift stores, and a token for it.
+    pub(crate) fn swift_session(&self) -> (String, String) {
+        let login = ["--header", "X-Auth-User: holdfast:backup", "--header", "X-Auth-Key: holdfast-secret"];
+        let headers = curl(&[&login[..], &["--dump-header", "-", &format!("{}/auth/v1.0", self.url())]].concat());
+        let header = |name| headers.lines().find_map(|line| line.strip_prefix(name)).expect("it is in the answer");
+        (header("X-Storage-Url: ").trim().to_owned(), header("X-Auth-Token: ").trim().to_owned())
+    }
+
+    /// A credential of Keystone that stands for the user in the project: its name, and its secret.
+    pub(crate) fn application_credential(&self) -> (String, String) {
+        let (token, said) = keystone_session(&self.url());
+        let user = said["token"]["user"]["id"].as_str().expect("the user has a name");
+        let wanted = r#"{"application_credential": {"name": "backup"}}"#;
+        let said = curl(&[
+            "--header",
+            &format!("X-Auth-Token: {token}"),
+            "--header",
+            "Content-Type: application/json",
+            "--data",
+            wanted,
+            &format!("{}/identity/v3/users/{user}/application_credentials", self.url()),
+        ]);
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        let text = |name: &str| said["application_credential"][name].as_str().expect("text").to_owned();
+        (text("id"), text("secret"))
     }
 
     /// Of a repository in a bucket, and what gives access to it.
@@ -216,13 +241,27 @@ fn azure_login(container: &str) -> (String, String) {
     let text = format!(
         "PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:{date}\nx-ms-version:2021-08-06\n/devstoreaccount1/devstoreaccount1/{container}\nrestype:container"
     );
+    (date, azure_signature(&text))
+}
+
+fn azure_signature(text: &str) -> String {
     let key = STANDARD.decode(AZURITE_KEY).expect("base64");
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key of any length");
     mac.update(text.as_bytes());
-    (date, STANDARD.encode(mac.finalize().into_bytes()))
+    STANDARD.encode(mac.finalize().into_bytes())
 }
 
-fn make_behind_keystone(url: &str, bucket: &str) {
+/// A shared access signature of the account for containers and blobs, as Azure documents it.
+pub(crate) fn azure_sas(permissions: &str) -> String {
+    let (version, end, schemes) = ("2021-08-06", "2099-01-01T00:00:00Z", "https,http");
+    let text = format!("devstoreaccount1\n{permissions}\nb\nco\n\n{end}\n\n{schemes}\n{version}\n\n");
+    let parts = [("sv", version), ("ss", "b"), ("srt", "co"), ("sp", permissions), ("se", end), ("spr", schemes)];
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parts).append_pair("sig", &azure_signature(&text)).finish()
+}
+
+/// A token of Keystone, and what Keystone says with it.
+fn keystone_session(url: &str) -> (String, Value) {
     let password = r#"{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "backup",
         "domain": {"name": "Default"}, "password": "holdfast-secret"}}},
         "scope": {"project": {"name": "holdfast", "domain": {"name": "Default"}}}}}"#;
@@ -232,6 +271,13 @@ fn make_behind_keystone(url: &str, bucket: &str) {
         Some(line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("x-subject-token"))?.1.trim().to_owned())
     };
     let token = said.lines().find_map(header).expect("a token");
+    let body = said.split_once("\r\n\r\n").expect("headers end").1;
+    (token, serde_json::from_str(body).expect("JSON"))
+}
+
+fn make_behind_keystone(url: &str, bucket: &str) {
+    let (token, said) = keystone_session(url);
+    let said = said.to_string();
     let storage = said.split('"').find(|text| text.contains("/v1/AUTH_")).expect("a catalogue");
     curl(&["--header", &format!("X-Auth-Token: {token}"), "--request", "PUT", &format!("{storage}/{bucket}")]);
 }

@@ -8,7 +8,7 @@ use holdfast::repository::{
 use crate::backups::maker;
 use crate::memory::Memory;
 use crate::restic::{PASSWORD, Restic};
-use crate::servers::{Repository, Server};
+use crate::servers::{Repository, Server, azure_sas};
 
 fn fault<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Fault {
     result.expect_err("it fails").fault
@@ -138,15 +138,52 @@ fn azure_on_azurite_keeps_its_promises() {
 }
 
 #[test]
+fn azure_with_a_signature_in_place_of_the_key_keeps_its_promises() {
+    let Some(server) = Server::start("azurite") else { return };
+    server.make("bucket");
+    let mut repository = server.repository("bucket");
+    repository.variables.remove("AZURE_ACCOUNT_KEY");
+    let with = |sas: &str| repository.clone().with("AZURE_ACCOUNT_SAS", sas).store();
+    let sas = azure_sas("rwdlc");
+    keeps_its_promises(&*with(&sas), SOME);
+    // As the portal shows it.
+    with(&format!("?{sas}")).create(FileName::Config, &[Bytes::from("config")]).expect("created");
+    let reader = with(&azure_sas("rl"));
+    assert_eq!(reader.read(FileName::Config).expect("it may"), "config");
+    for refused in [
+        reader.remove(FileName::Config),
+        reader.create(FileName::Of(FileKind::Data, FileId([7; 32])), &[Bytes::from("x")]),
+        with(&sas.replace("sp=rwdlc", "sp=rwdlcx")).size(FileName::Config).map(|_| ()),
+    ] {
+        let fault = fault(refused);
+        assert!(matches!(&fault, Fault::Denied(reason) if !reason.contains("sig=")), "{fault:?}");
+    }
+}
+
+#[test]
 fn swift_keeps_its_promises() {
     let Some(server) = Server::start("swift") else { return };
     behind_a_server(&server, SOME);
+    // With a token that somebody else asked for.
+    let (storage, token) = server.swift_session();
+    let repository = Repository::new("swift:bucket:/other", &[("OS_STORAGE_URL", &storage), ("OS_AUTH_TOKEN", &token)]);
+    keeps_its_promises(&*repository.store(), SOME);
+    let fault = fault(repository.with("OS_AUTH_TOKEN", "of yesterday").store().size(FileName::Config));
+    assert!(matches!(fault, Fault::Denied(_)), "{fault:?}");
 }
 
 #[test]
 fn swift_behind_keystone_keeps_its_promises() {
     let Some(server) = Server::start("keystone") else { return };
     behind_a_server(&server, SOME);
+    let (id, secret) = server.application_credential();
+    let application =
+        Repository::new("swift:bucket:/other", &[("OS_AUTH_URL", &format!("{}/identity/v3", server.url()))])
+            .with("OS_APPLICATION_CREDENTIAL_ID", &id)
+            .with("OS_APPLICATION_CREDENTIAL_SECRET", &secret);
+    keeps_its_promises(&*application.store(), SOME);
+    let wrong = fault(application.with("OS_APPLICATION_CREDENTIAL_SECRET", "wrong").store().size(FileName::Config));
+    assert!(matches!(wrong, Fault::Denied(_)), "{wrong:?}");
     let elsewhere = server.repository("bucket").with("OS_REGION_NAME", "nowhere").store();
     let fault = fault(elsewhere.size(FileName::Config));
     assert!(matches!(&fault, Fault::Broken(reason) if reason.contains("OS_REGION_NAME")), "{fault:?}");
