@@ -39,6 +39,8 @@ const PASSING: [&str; 12] = [
     "ConditionalRequestConflict",
 ];
 
+pub(super) const NO_BUCKET: &str = "the bucket does not exist: make it, or correct the address";
+
 /// A refusal, with the status that it came with.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{fault}")]
@@ -135,6 +137,10 @@ pub(super) fn fault(error: &opendal::Error) -> Fault {
     }
     if let Some(fault) = cause::<Fault>(error) {
         return fault;
+    }
+    // Of S3, where `opendal` knows it from a file that is not there.
+    if error.message().contains("NoSuchBucket") {
+        return Fault::Broken(NO_BUCKET.to_owned());
     }
     let reason = told_error(error);
     match error.kind() {

@@ -10,7 +10,7 @@ use opendal::services::{Azblob, B2, Gcs};
 use serde_json::{Value, json};
 
 use super::Fault;
-use super::answer::{Answer, fault};
+use super::answer::{Answer, NO_BUCKET, fault};
 use super::http::{Http, collect};
 use super::token::Token;
 use super::transport::{Service, Transport};
@@ -131,7 +131,7 @@ impl Backblaze {
             buckets["buckets"].as_array().into_iter().flatten().find(|bucket| bucket["bucketName"] == self.bucket);
         match found {
             Some(bucket) => text(bucket, "/bucketId"),
-            None => Err(Fault::Broken("the bucket does not exist: make it, or correct the address".to_owned())),
+            None => Err(Fault::Broken(NO_BUCKET.to_owned())),
         }
     }
 }

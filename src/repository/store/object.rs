@@ -12,7 +12,7 @@ use opendal::options::{ListOptions, WriteOptions};
 use opendal::{Buffer, BytesRange, ErrorKind, Operator};
 use tokio::sync::OnceCell;
 
-use super::answer::{fault, joined};
+use super::answer::{NO_BUCKET, fault, joined};
 use super::driver::Driver;
 use super::transport::status;
 use super::{Fault, FileId, FileKind, FileName, Store, StoreError};
@@ -79,7 +79,7 @@ async fn missing(operator: &Operator) -> Fault {
 /// Of an answer that speaks of the bucket.
 fn not_of_a_file(error: &opendal::Error) -> Fault {
     match fault(error) {
-        Fault::Missing => Fault::Broken("the bucket does not exist: make it, or correct the address".to_owned()),
+        Fault::Missing => Fault::Broken(NO_BUCKET.to_owned()),
         other => other,
     }
 }
