@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// Taken beside indexes: packs on their way, trees, threads.
-const BESIDE: u64 = 144 << 20;
+const BESIDE: u64 = 112 << 20;
 const MIB: u64 = 1 << 20;
 
 /// Unlimited, if nothing else is said.

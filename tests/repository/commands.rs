@@ -219,3 +219,31 @@ fn where_something_is_mounted_nothing_is_replaced() {
     assert_eq!(names, ["a", "b", "mounted", "y", "z"], "{said}");
     assert_eq!(fs::read(target.join("a")).expect("it is there"), b"precious");
 }
+
+/// As with a dump that breaks off: what came of it is no snapshot.
+#[test]
+fn the_output_of_a_command_is_stored_if_it_succeeds() {
+    let restic = Restic::new();
+    restic.done(&["init"]);
+    let backup = |script: &str| {
+        let command = ["--stdin-from-command", "--stdin-filename", "db/shop.sql", "--", "sh", "-c", script];
+        run(&restic, &[&["backup"], &command[..]].concat())
+    };
+    let whole = backup("head -c 3000000 /dev/zero; echo the end");
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    let dumped = restic.run(&["dump", "latest", "/db/shop.sql"]).stdout;
+    assert!(dumped.len() == 3_000_008 && dumped.ends_with(b"the end\n"));
+    for (script, why) in [
+        ("head -c 3000000 /dev/zero; exit 7", "sh ended with exit status: 7"),
+        ("head -c 3000000 /dev/zero; kill -9 $$", "sh ended with signal: 9 (SIGKILL)"),
+    ] {
+        let broken = backup(script);
+        let said = String::from_utf8_lossy(&broken.stderr);
+        assert!(broken.status.code() == Some(1) && said.contains("nothing was stored") && said.contains(why), "{said}");
+    }
+    let none = run(&restic, &["backup", "--stdin-from-command", "--", "/no/such/program"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("/no/such/program cannot be started"));
+    let listed: Value = serde_json::from_str(&done(&restic, &["snapshots", "--json"])).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    restic.done(&["check"]);
+}

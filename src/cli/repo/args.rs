@@ -118,12 +118,15 @@ pub struct InitArgs {
 
 #[derive(Debug, Args)]
 pub struct BackupArgs {
-    /// Files and folders.
+    /// Files and folders; or a command and its arguments, after `--`.
     #[arg(required_unless_present = "stdin")]
     pub paths: Vec<PathBuf>,
     /// Back up standard input as one file.
     #[arg(long, conflicts_with = "paths")]
     pub stdin: bool,
+    /// Back up the output of the command as one file, if the command succeeds.
+    #[arg(long, requires = "paths")]
+    pub stdin_from_command: bool,
     /// Name of that file.
     #[arg(long, default_value = "stdin", value_name = "PATH")]
     pub stdin_filename: PathBuf,

@@ -6,6 +6,7 @@ mod keep;
 mod limit;
 mod list;
 mod maintain;
+mod producer;
 mod secret;
 mod session;
 mod show;

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::{BackupArgs, CopyArgs, DumpArgs, ExistingFiles, RestoreArgs};
 use super::exit;
 use super::list::{filter, selected, short};
+use super::producer::Producer;
 use super::secret;
 use super::session::{Session, hostname, username};
 use super::show::{bytes, counted, progress, while_working};
@@ -51,10 +52,13 @@ pub(super) fn backup(session: &Session<'_>, args: &BackupArgs) -> anyhow::Result
         Backup { opened: &repository.opened, lock, labels: &labels, progress: &progress, cancel: &session.cancel };
     let stored = while_working(session.args, &progress, || {
         if args.stdin {
-            backup.stream(&args.stdin_filename, io::stdin().lock(), || Ok(()))
-        } else {
-            backup.paths(&args.paths, &exclude)
+            return Ok(backup.stream(&args.stdin_filename, io::stdin().lock(), || Ok(()))?);
         }
+        if args.stdin_from_command {
+            let (mut producer, output) = Producer::start(&args.paths)?;
+            return Ok(backup.stream(&args.stdin_filename, output, || producer.ended())?);
+        }
+        anyhow::Ok(backup.paths(&args.paths, &exclude)?)
     })?;
     tell(&stored.unread, "not stored");
     session.report(&told(session, &stored))?;

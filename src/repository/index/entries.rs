@@ -58,7 +58,9 @@ mod tests {
         fn what_was_added_is_found_under_its_number(ids in prop::collection::vec((0..300_u128, 0..3_u32), 0..200)) {
             let mut entries = Entries::default();
             let entry = |(id, pack)| Entry { id: id << 117 | id, pack, offset: 0, length: 1, unpacked: 0 };
-            ids.iter().for_each(|pair| entries.add(entry(*pair)));
+            for pair in &ids {
+                entries.add(entry(*pair));
+            }
             entries.sort();
             let all: Vec<_> = entries.all().copied().collect();
             prop_assert_eq!(all.len(), entries.len());

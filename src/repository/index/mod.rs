@@ -65,8 +65,8 @@ struct Gathered {
     failed: Option<StoreError>,
 }
 
-/// In memory: an entry with what is left over where entries grow, and for a pack its name, here and where packs are counted.
-const BLOB_BYTES: u64 = 34;
+/// In memory: an entry, and for a pack its name here, in a listing, and where packs are counted.
+const BLOB_BYTES: u64 = 32;
 const PACK_BYTES: u64 = 180;
 
 impl Index {
