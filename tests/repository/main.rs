@@ -26,6 +26,7 @@ mod locks;
 mod making;
 mod memory;
 mod mixed;
+mod outages;
 mod paths;
 mod prunes;
 mod restic;

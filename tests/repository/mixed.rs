@@ -35,7 +35,7 @@ fn locks(restic: &Restic) -> usize {
     Folder::new(restic.repository()).list(FileKind::Lock).expect("listed").len()
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < Duration::from_mins(1), "{what}");

@@ -55,7 +55,7 @@ impl Retried {
             let pause = self.spread(wait);
             if begun.elapsed() + pause > self.patience || self.gone.load(Ordering::Relaxed) {
                 self.gone.store(true, Ordering::Relaxed);
-                return Err(error);
+                return Err(given_up(error));
             }
             tracing::warn!(%error, "the store failed; it is asked again in {} s", pause.as_secs_f32().ceil());
             if !self.cancel.sleep(pause) {
@@ -90,6 +90,23 @@ impl Retried {
         };
         Ok(content.iter().all(is_next))
     }
+}
+
+/// What to do about it is said only where nothing more is tried.
+fn given_up(error: StoreError) -> StoreError {
+    let fault = match error.fault {
+        Fault::Unavailable(reason) => {
+            Fault::Unavailable(format!("{reason}; nothing more is tried: begin again when the store answers"))
+        }
+        other @ (Fault::Missing
+        | Fault::Exists
+        | Fault::Denied(_)
+        | Fault::Full
+        | Fault::Short { .. }
+        | Fault::Broken(_)
+        | Fault::Cancelled) => other,
+    };
+    StoreError { fault, ..error }
 }
 
 impl Store for Retried {
