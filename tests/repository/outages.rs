@@ -431,3 +431,22 @@ fn who_is_told_to_end_does_not_wait_for_the_server() {
     succeeded(&world.command(Work::Backup).output().expect("it runs"), "the next one");
     world.assert_done(Work::Backup, "the next one");
 }
+
+/// The store is well until the lock is to be given back, and says nothing from then on.
+#[test]
+fn who_has_failed_does_not_wait_for_its_lock() {
+    let Some(server) = Server::start("rclone") else { return };
+    let proxy = Proxy::in_front_of(&server.url());
+    let direct = server.repository("some");
+    upload(&Folder::new(made(Version::V2).repository()), &*direct.store());
+    let address = direct.at(&server.url(), proxy.url_of(&server.url()).trim_end_matches('/')).address;
+    let rule = proxy.rule(Which::Every, Action::Hold, |seen| seen.method == "DELETE");
+    let mut command = holdfast(&Restic::new(), &["backup", "/no/such/folder"]);
+    let begun = Instant::now();
+    let output = command.env("RESTIC_REPOSITORY", address).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), rule.applied()), (Some(1), 1), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it took {:?}", begun.elapsed());
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].contains("/no/such/folder") && lines[1].contains("holdfast repo unlock"), "{said}");
+}

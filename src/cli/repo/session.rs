@@ -20,6 +20,8 @@ use crate::repository::{
 
 /// The work has so long to end, and then its locks to be removed: a second, in all.
 const GRACE: Duration = Duration::from_millis(450);
+/// After a failure: the work has had its patience with a store that does not answer.
+const LAST_TRY: Duration = Duration::from_secs(10);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -127,6 +129,15 @@ impl<'a> Session<'a> {
     pub(super) fn end(&self) {
         release(&self.held);
     }
+
+    /// The same after a failure.
+    pub(super) fn give_up(&self) {
+        if !release_within(Arc::clone(&self.held), LAST_TRY) {
+            eprintln!(
+                "holdfast: the store does not answer, so the lock stays: from half an hour on, `holdfast repo unlock` removes it"
+            );
+        }
+    }
 }
 
 /// An opened repository and its locks.
@@ -138,6 +149,16 @@ pub(super) struct Repository {
 
 fn release(held: &Mutex<Vec<Arc<Held>>>) {
     held.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(|lock| lock.release());
+}
+
+/// Whether all were given back by then.
+fn release_within(held: Arc<Mutex<Vec<Arc<Held>>>>, time: Duration) -> bool {
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        release(&held);
+        let _ = done.send(());
+    });
+    is_done.recv_timeout(time).is_ok()
 }
 
 /// Asks the work to end, and ends the process if it does not.
@@ -157,12 +178,7 @@ fn end_on_signal(cancel: Cancel, held: Arc<Mutex<Vec<Arc<Held>>>>) -> anyhow::Re
         cancel.cancel();
         std::thread::sleep(GRACE);
         // From here on nothing is written, and nobody needs to wait for us. A store that does not answer is not waited for either.
-        let (done, is_done) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            release(&held);
-            let _ = done.send(());
-        });
-        let _ = is_done.recv_timeout(GRACE);
+        release_within(held, GRACE);
         process::exit(exit::CANCELLED.into());
     });
     Ok(())
