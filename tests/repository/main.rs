@@ -19,6 +19,7 @@ mod faults;
 mod foreign;
 mod guarded;
 mod history;
+mod interrupted;
 mod keys;
 mod kills;
 mod limits;

@@ -285,8 +285,8 @@ impl World {
                 forget(&opened, &lock(Mode::Exclusive), &old).map_err(|error| error.to_string())
             }
             Work::Prune => {
-                let prune = Prune::plan(&opened, lock(Mode::Exclusive), 0, &none).expect("it is planned");
-                prune.run(&none).map(drop).map_err(|error| error.to_string())
+                let prune = Prune::plan(&opened, lock(Mode::Exclusive), 0, &none);
+                prune.and_then(|prune| prune.run(&none)).map(drop).map_err(|error| error.to_string())
             }
         }
     }
