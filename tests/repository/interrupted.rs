@@ -334,13 +334,11 @@ impl World {
                 self.assert_safe(work, &what);
             }
         }
-        match result {
-            Ok(()) => self.assert_done(work, &what),
-            Err(_) => {
-                let _ = fs::remove_dir_all(self.target());
-                self.run(work, &self.well(work), &Cancel::default()).expect(&what);
-            }
+        if result.is_err() {
+            let _ = fs::remove_dir_all(self.target());
+            self.run(work, &self.well(work), &Cancel::default()).expect(&what);
         }
+        self.assert_done(work, &what);
         count.load(Ordering::SeqCst)
     }
 }

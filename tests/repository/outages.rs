@@ -147,7 +147,7 @@ impl World {
                 self.change();
                 self.back_up();
                 let opened = self.opened("bucket");
-                let old = self.older(&opened);
+                let old = older(&opened);
                 forget(&opened, &locked(&opened, Mode::Exclusive), &old).expect("they are removed");
             }
         }
@@ -157,13 +157,6 @@ impl World {
 
     fn target(&self) -> PathBuf {
         self.out.path().join("target")
-    }
-
-    /// All but the newest.
-    fn older(&self, opened: &Opened) -> Vec<FileId> {
-        let mut names = names(opened);
-        names.pop();
-        names
     }
 
     fn command(&self, work: Work) -> Command {
@@ -281,7 +274,7 @@ impl World {
                 copied.map_err(|error| error.to_string())
             }
             Work::Forget => {
-                let old = self.older(&opened);
+                let old = older(&opened);
                 forget(&opened, &lock(Mode::Exclusive), &old).map_err(|error| error.to_string())
             }
             Work::Prune => {
@@ -329,6 +322,13 @@ impl World {
 
 fn names(opened: &Opened) -> Vec<FileId> {
     Snapshots::read(opened).expect("they can be read").all.iter().map(|snapshot| snapshot.id).collect()
+}
+
+/// All but the newest.
+fn older(opened: &Opened) -> Vec<FileId> {
+    let mut names = names(opened);
+    names.pop();
+    names
 }
 
 fn same(one: &Path, other: &Path) -> bool {
@@ -430,6 +430,14 @@ fn who_is_told_to_end_does_not_wait_for_the_server() {
     world.unlock("bucket", "after it was told to end");
     succeeded(&world.command(Work::Backup).output().expect("it runs"), "the next one");
     world.assert_done(Work::Backup, "the next one");
+
+    // This server writes nothing to the disk at once: what it had said to have, and lost with its machine, is found out.
+    let store = world.opened("bucket").store();
+    let (pack, _) = store.list(FileKind::Data).expect("listed")[0];
+    store.remove(FileName::Of(FileKind::Data, pack)).expect("removed");
+    let found = world.repo("bucket", &["check"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&found.stdout);
+    assert!(found.status.code() == Some(1) && said.contains(&pack.to_string()), "{said}");
 }
 
 /// The store is well until the lock is to be given back, and says nothing from then on.
