@@ -25,7 +25,8 @@ use crate::restic::{PASSWORD, Restic};
 use crate::servers::{Repository, Server};
 use crate::trees::{Seeded, facts};
 
-/// Kills in each command of a plain run; each takes some seconds, most of them for the server to begin again.
+/// Kills in each command of a plain run, in turn of a server that comes back and of one that stays away; each takes some
+/// seconds, most of them for the server to begin again.
 const OUTAGES: u64 = 1;
 /// Of who calls the library: a command has a quarter of an hour.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ enum Work {
 }
 
 /// Each half has a server of its own: most of the time is spent waiting for one.
-const HALVES: [&[Work]; 2] = [&[Work::Backup, Work::Forget, Work::Restore], &[Work::Prune, Work::Copy]];
+const HALVES: [&[Work]; 2] = [&[Work::Backup, Work::Forget, Work::Restore], &[Work::Copy, Work::Prune]];
 
 /// A request of a command: its method, its bucket, the folder of its file, and which of so many it may be.
 type Moment = (&'static str, &'static str, &'static str, u64);
@@ -349,15 +350,16 @@ fn upload(folder: &Folder, store: &dyn Store) {
     }
 }
 
-fn in_two_worlds(seed: u64, kill: impl Fn(&mut World, Work, u64) + Sync) {
-    let kill = &kill;
+#[test]
+fn a_server_is_killed_in_the_middle_of_every_command() {
     std::thread::scope(|scope| {
         for half in HALVES {
             scope.spawn(move || {
-                let Some(mut world) = World::new(seed) else { return };
+                let Some(mut world) = World::new(31) else { return };
                 for round in 0..outages() {
-                    for work in half {
+                    for (turn, work) in (round..).zip(half) {
                         world.prepare(*work);
+                        let kill = if turn % 2 == 0 { comes_back } else { stays_away };
                         kill(&mut world, *work, round);
                     }
                 }
@@ -366,45 +368,41 @@ fn in_two_worlds(seed: u64, kill: impl Fn(&mut World, Work, u64) + Sync) {
     });
 }
 
-#[test]
-fn a_command_waits_for_a_server_that_comes_back() {
-    in_two_worlds(31, |world, work, round| {
-        let (what, rule) = world.rule(work, round);
-        let child = world.command(work).spawn().expect("it runs");
-        until(&what, || rule.applied() > 0);
-        world.server.kill();
-        world.begin_again();
-        rule.release();
-        succeeded(&child.wait_with_output().expect("it ends"), &what);
-        world.assert_done(work, &what);
-    });
+/// A command waits for it.
+fn comes_back(world: &mut World, work: Work, round: u64) {
+    let (what, rule) = world.rule(work, round / 2);
+    let child = world.command(work).spawn().expect("it runs");
+    until(&what, || rule.applied() > 0);
+    world.server.kill();
+    world.begin_again();
+    rule.release();
+    succeeded(&child.wait_with_output().expect("it ends"), &what);
+    world.assert_done(work, &what);
 }
 
-#[test]
-fn work_is_given_up_when_the_server_stays_away_and_the_next_one_does_it() {
-    in_two_worlds(32, |world, work, round| {
-        let before = names(&world.opened(work.bucket())).into_iter().collect();
-        let (what, rule) = world.rule(work, round);
-        let (result, took) = std::thread::scope(|scope| {
-            let attempt = scope.spawn(|| world.attempt(work));
-            until(&what, || rule.applied() > 0);
-            world.server.kill();
-            let killed = Instant::now();
-            rule.release();
-            (attempt.join().expect("no panic"), killed.elapsed())
-        });
-        let error = result.expect_err(&what);
-        assert!(took < GIVEN_UP, "{what}: it took {took:?}");
-        assert!(error.contains("/some/prefix") && error.contains("when the store answers"), "{what}: {error}");
-        world.begin_again();
-        world.assert_nothing_lost(work, &before, &what);
-        world.unlock(work.bucket(), &what);
-        let _ = std::fs::remove_dir_all(world.target());
-        succeeded(&world.command(work).output().expect("it runs"), &what);
-        world.assert_done(work, &what);
-        succeeded(&world.command(Work::Prune).output().expect("it runs"), &what);
-        assert!(planned(&world.opened("bucket"), 0).changes_nothing(), "{what}: all room was given back");
+/// The work is given up, and the next one does it.
+fn stays_away(world: &mut World, work: Work, round: u64) {
+    let before = names(&world.opened(work.bucket())).into_iter().collect();
+    let (what, rule) = world.rule(work, round / 2);
+    let (result, took) = std::thread::scope(|scope| {
+        let attempt = scope.spawn(|| world.attempt(work));
+        until(&what, || rule.applied() > 0);
+        world.server.kill();
+        let killed = Instant::now();
+        rule.release();
+        (attempt.join().expect("no panic"), killed.elapsed())
     });
+    let error = result.expect_err(&what);
+    assert!(took < GIVEN_UP, "{what}: it took {took:?}");
+    assert!(error.contains("/some/prefix") && error.contains("when the store answers"), "{what}: {error}");
+    world.begin_again();
+    world.assert_nothing_lost(work, &before, &what);
+    world.unlock(work.bucket(), &what);
+    let _ = std::fs::remove_dir_all(world.target());
+    succeeded(&world.command(work).output().expect("it runs"), &what);
+    world.assert_done(work, &what);
+    succeeded(&world.command(Work::Prune).output().expect("it runs"), &what);
+    assert!(planned(&world.opened("bucket"), 0).changes_nothing(), "{what}: all room was given back");
 }
 
 #[test]
