@@ -20,7 +20,7 @@ pub enum BlobError {
     #[error("blob {id} in {pack} holds something else", pack = FileName::Of(FileKind::Data, .at.pack))]
     Other { id: BlobId, at: Box<Location> },
     #[error("blob {id}: {error}")]
-    Store { id: BlobId, error: Box<StoreError> },
+    Store { id: BlobId, at: Box<Location>, error: Box<StoreError> },
     #[error("it was cancelled")]
     Cancelled,
     #[error("tree {id} is no tree: {reason}")]
@@ -60,7 +60,7 @@ impl Reader {
                 BlobKind::Tree => self.store.read_part_again(file, offset, length),
             };
             match read
-                .map_err(|error| BlobError::Store { id, error: Box::new(error) })
+                .map_err(|error| BlobError::Store { id, at: Box::new(at), error: Box::new(error) })
                 .and_then(|sealed| self.open(id, at, &sealed))
             {
                 Ok(blob) => return Ok(blob),

@@ -1,6 +1,6 @@
 //! Looks for everything that is wrong in a repository, goes on after each finding, and names the file that it is in.
 
-mod data;
+mod content;
 mod structure;
 
 use std::fmt;
@@ -13,7 +13,7 @@ use super::node::{Node, NodeKind};
 use super::open::Opened;
 use super::packs::PackUse;
 use super::progress::Progress;
-use super::reader::{BlobError, Reader};
+use super::reader::{BlobError, Reader, data};
 use super::snapshot::SnapshotError;
 use super::snapshots::Snapshots;
 use super::store::{Fault, FileId, FileKind, FileName, StoreError};
@@ -83,11 +83,37 @@ impl Checked {
 }
 
 #[derive(Debug, Default)]
-struct Findings(Mutex<Vec<Finding>>);
+struct Findings {
+    all: Mutex<Vec<Finding>>,
+    /// What could not be looked at: neither sound nor damaged.
+    unseen: Mutex<Option<StoreError>>,
+}
 
 impl Findings {
     fn add(&self, finding: Finding) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+
+    /// Damage, if it is of the file; an outage of the store is not.
+    fn unread(&self, file: FileName, error: StoreError) {
+        match &error.fault {
+            Fault::Missing
+            | Fault::Exists
+            | Fault::Denied(_)
+            | Fault::Full
+            | Fault::Short { .. }
+            | Fault::Broken(_) => {
+                self.damaged(file, &error.fault);
+            }
+            Fault::Unavailable(_) | Fault::Memory(_) | Fault::Cancelled => {
+                self.unseen.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    }
+
+    /// Whatever is still found, there will be no verdict.
+    fn is_over(&self) -> bool {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     fn damaged(&self, file: FileName, reason: &(impl ToString + ?Sized)) {
@@ -113,14 +139,17 @@ pub fn check(opened: &Opened, depth: Depth, progress: &Progress, cancel: &Cancel
     let chosen = depth.chosen(&packs);
     if depth != Depth::Structure {
         progress.expect_bytes(chosen.iter().filter_map(|(_, pack)| pack.bytes).sum());
-        data::read(&reader, &chosen, &findings, progress, cancel);
+        content::read(&reader, &chosen, &findings, progress, cancel);
     }
     if cancel.is_cancelled() {
         // What was not looked at would count as sound.
         let (location, file) = (opened.store.location(), FileKind::Data.folder().to_owned());
         return Err(StoreError { location, file, fault: Fault::Cancelled });
     }
-    let mut findings = findings.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = findings.unseen.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let mut findings = findings.all.into_inner().unwrap_or_else(PoisonError::into_inner);
     findings.sort_by_key(|finding| (!finding.is_error(), finding.to_string()));
     findings.dedup();
     let packs_read = if depth == Depth::Structure { 0 } else { chosen.len() as u64 };
@@ -132,8 +161,10 @@ fn contents(reader: &Reader, snapshots: &Snapshots, findings: &Findings, cancel:
     let roots = snapshots.all.iter().map(|snapshot| (snapshot.tree, PathBuf::from(format!("{}:/", snapshot.id))));
     trees::visit(reader, roots, cancel, |(_, path), tree| match tree {
         Err(error) => {
-            if let BlobError::Sealed { at, .. } | BlobError::Other { at, .. } = &error {
-                findings.damaged(FileName::Of(FileKind::Data, at.pack), &error);
+            match &error {
+                BlobError::Sealed { at, .. } | BlobError::Other { at, .. } => findings.damaged(data(**at), &error),
+                BlobError::Store { at, error, .. } => findings.unread(data(**at), (**error).clone()),
+                BlobError::Unknown(_) | BlobError::Cancelled | BlobError::NoTree { .. } => {}
             }
             findings.add(Finding::Lost { path: path.clone(), reason: error.to_string() });
         }

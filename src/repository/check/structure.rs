@@ -17,7 +17,7 @@ pub(super) fn keys(opened: &Opened, findings: &Findings) -> Result<(), StoreErro
             Ok(_) => findings.damaged(file, OTHER_CONTENT),
             // Removed meanwhile by somebody who may.
             Err(error) if error.fault == Fault::Missing => {}
-            Err(error) => findings.damaged(file, &error.fault),
+            Err(error) => findings.unread(file, error),
         }
     });
     Ok(())

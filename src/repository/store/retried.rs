@@ -104,6 +104,7 @@ fn given_up(error: StoreError) -> StoreError {
         | Fault::Full
         | Fault::Short { .. }
         | Fault::Broken(_)
+        | Fault::Memory(_)
         | Fault::Cancelled) => other,
     };
     StoreError { fault, ..error }

@@ -26,12 +26,12 @@ pub(super) fn read(
     each(packs, workers(), |(id, pack)| {
         let bytes = pack.bytes.unwrap_or_default();
         let _place = room.take(bytes);
-        if cancel.is_cancelled() {
+        if cancel.is_cancelled() || findings.is_over() {
             return;
         }
         let file = FileName::Of(FileKind::Data, *id);
         match reader.store.read(file) {
-            Err(error) => findings.damaged(file, &error.fault),
+            Err(error) => findings.unread(file, error),
             Ok(content) => one(reader, *id, pack, &content, |reason| findings.damaged(file, reason.as_str())),
         }
         progress.add_bytes(bytes);
