@@ -22,6 +22,8 @@ use super::taken::Taken;
 
 /// Packs that are written at the same time. Each waits for the disk or the network, and costs its size in memory.
 const UPLOADS: usize = 3;
+/// What is read, packed, encrypted and on its way takes so much at most beside the rest: measured, over S3.
+const WRITING_BYTES: u64 = 160 << 20;
 /// As in restic: an index file does not get larger.
 pub(super) const INDEX_BLOBS: usize = 50_000;
 /// Nor does it name more packs: what a backup has written that is cut off is found again by the next one.
@@ -99,7 +101,7 @@ impl Writer {
         let threads = (0..UPLOADS).map(|_| thread()).collect();
         Self {
             shared,
-            memory: opened.memory.beside(index.bytes()),
+            memory: opened.memory.beside(index.bytes() + WRITING_BYTES),
             index,
             new: Taken::default(),
             open: Default::default(),

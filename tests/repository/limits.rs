@@ -57,14 +57,23 @@ fn what_is_new_counts_as_well() {
     stored(&restic);
     let enough = needed(&Reader::new(&opened(&restic).within(Memory::of(1))).expect_err("a byte")).needed;
     many(&restic, 500);
-    let small = opened(&restic).within(Memory::of(enough + 1000));
-    let error = with_lock(&small, |backup| backup.paths(&[restic.files()], &[])).expect_err("500 are too many");
-    let BackupError::Write(WriteError::Store(error)) = error else { panic!("{error}") };
-    needed(&error);
+    let backup = |bytes| {
+        let within = opened(&restic).within(Memory::of(bytes));
+        with_lock(&within, |backup| backup.paths(&[restic.files()], &[]))
+    };
+    let refused = |bytes| {
+        let error = backup(bytes).expect_err("it is too little");
+        let BackupError::Write(WriteError::Store(error)) = error else { panic!("{error}") };
+        needed(&error)
+    };
+    let little = refused(enough);
+    assert!(little.needed > enough, "to write takes more than to read");
+    let first = refused(little.needed);
+    assert!(first.needed > little.needed, "what was said is enough for the first, and 500 are more");
     assert_eq!(restic.done(&["snapshots", "--compact"]).matches("host-0").count(), 1);
     assert!(checked(&opened(&restic), Depth::All).is_sound());
     // Whoever has enough goes on from what was stored.
-    stored(&restic);
+    backup(first.needed + (1 << 20)).expect("now it is enough");
     restic.done(&["check", "--read-data"]);
     assert!(fs::read_dir(restic.files()).expect("it is there").count() == 500);
 }
