@@ -20,7 +20,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Between two looks at a lock that stands in the way: the first and the longest wait.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
 /// After a refresh that failed.
-const AGAIN: Duration = Duration::from_secs(20);
+const AGAIN: SignedDuration = SignedDuration::from_secs(20);
+/// How often whoever waits for a refresh looks at the clock: it goes on while a machine sleeps, and the wait does not.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LockError {
@@ -214,16 +216,32 @@ impl Shared {
     }
 
     fn keep_fresh(&self, stopped: &Receiver<()>) {
-        let mut wait = REFRESH.unsigned_abs();
-        while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-            wait = match self.refresh() {
-                Refreshed::Done => REFRESH.unsigned_abs(),
-                Refreshed::Failed if !self.is_too_old() => AGAIN,
+        let mut next = self.files().written + REFRESH;
+        while self.waits(next, stopped) {
+            next = match self.refresh() {
+                Refreshed::Done => self.files().written + REFRESH,
+                Refreshed::Failed if !self.is_too_old() => (self.locks.clock)() + AGAIN,
                 Refreshed::Failed | Refreshed::Gone => {
                     self.lost.store(true, Ordering::Release);
                     return;
                 }
             };
+        }
+    }
+
+    /// Until then, or for so long if the clock was set back; whether the work still goes on.
+    fn waits(&self, next: Timestamp, stopped: &Receiver<()>) -> bool {
+        let clock = self.locks.clock;
+        let mut left = next.duration_since(clock()).clamp(SignedDuration::ZERO, REFRESH).unsigned_abs();
+        loop {
+            let look = left.min(LOOK);
+            if stopped.recv_timeout(look) != Err(RecvTimeoutError::Timeout) {
+                return false;
+            }
+            left -= look;
+            if left.is_zero() || clock() >= next {
+                return true;
+            }
         }
     }
 
