@@ -56,6 +56,11 @@ fn versions_and_polynomials_may_differ() {
     assert!(read.bytes > 11 << 20, "{read:?}");
     second.assert_tidy();
     assert_restores(&second, &first);
+    let has_parent = |history: &History| {
+        let newest = history.snapshots().all.last().expect("one").id.to_string();
+        history.restic.done(&["cat", "snapshot", &newest]).contains("\"parent\"")
+    };
+    assert_eq!((has_parent(&first), has_parent(&second)), (true, false), "it would name one that is not there");
     let before = crate::history::files(&second.store());
 
     // What was copied is not copied again: neither by us nor by restic.

@@ -14,6 +14,7 @@ use holdfast::repository::{
 use jiff::SignedDuration;
 
 use crate::backups::{made, opened};
+use crate::guarded::{Deed, Guarded};
 use crate::locks::nobody;
 use crate::restic::Restic;
 use crate::trees::{Seeded, differences};
@@ -305,4 +306,42 @@ fn old_lists_make_a_prune_stop_and_cost_a_backup_room_only() {
 
 fn with_exclusive(opened: &Opened) -> holdfast::repository::Held {
     opened.locks(nobody(), clock::now).take(Mode::Exclusive, SignedDuration::ZERO).expect("it is free")
+}
+
+#[test]
+fn an_outage_is_no_damage_and_removes_nothing() {
+    let restic = made(Version::V2);
+    restic.write("file", b"content");
+    let well = opened(&restic);
+    backup(&well, &restic).expect("it is stored");
+    // The list comes, and what is in it does not.
+    for first in 0..2 {
+        let gone = || Faulty::over(&well, Trouble::FailsFrom(first)).0;
+        assert!(Reader::new(&gone()).is_err_and(|error| error.fault.is_passing()), "{first}");
+        assert!(Snapshots::read(&gone()).is_err_and(|error| error.fault.is_passing()), "{first}");
+    }
+    let (gone, before) = (Faulty::over(&well, Trouble::FailsFrom(0)).0, names(&well));
+    assert!(forget(&gone, &with_exclusive(&well), &before).is_err(), "nothing is forgotten");
+    assert_eq!(names(&well), before);
+}
+
+/// As a store may that was cut off.
+#[test]
+fn half_a_file_under_its_name_is_not_taken_for_the_whole() {
+    let restic = made(Version::V2);
+    restic.write("file", b"content");
+    let well = opened(&restic);
+    let root = restic.repository();
+    let halving = well.clone().over(Guarded::new(root.clone(), move |deed| {
+        if let Deed::Create(file @ FileName::Of(FileKind::Data, _)) = deed {
+            let path = root.join(file.to_string());
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, "half").expect("written");
+        }
+        Ok(())
+    }));
+    let error = backup(&halving, &restic).expect_err("half of it is there");
+    assert!(error.contains("4 of ") && names(&well).is_empty(), "{error}");
+    backup(&well, &restic).expect("it is stored");
+    restores(&well, &restic, "after half a pack");
 }

@@ -68,6 +68,11 @@ fn a_changed_password_takes_the_place_of_the_old_one() {
     add(&again, &shared(&again), "second", &maker()).expect("it is made");
     assert_eq!(remove(&again, ""), Err(KeysError::Several(String::new())));
     assert_eq!(list(&again).expect("listed").len(), 2);
+    // Two who remove each other's key leave one.
+    let second = open(&restic, "second").expect("it opens");
+    remove(&second, &again.key.to_string()).expect("it is another");
+    assert_eq!(remove(&again, &second.key.to_string()), Err(KeysError::Gone));
+    assert_eq!(list(&second).expect("listed").len(), 1);
 }
 
 #[test]

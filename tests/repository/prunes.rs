@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use holdfast::repository::{Cancel, Depth, FileId, FileKind, FileName, Mode, Opened, Prune, Version};
+use holdfast::repository::{Cancel, Depth, FileId, FileKind, FileName, Mode, Opened, Prune, PruneError, Version};
 
 use crate::backups::{made, with_lock};
 use crate::guarded::{Deed, Guarded};
@@ -274,6 +274,11 @@ fn a_pack_that_is_named_in_two_files_keeps_all_its_blobs() {
     }
     let mut history = History::of(restic, 1);
     history.ours();
+    // Of another pack everything stays needed.
+    for number in 8..16 {
+        history.restic.write(&format!("{number}"), &crate::trees::Seeded(number).bytes(20_000));
+    }
+    history.ours();
     let (store, seal) = (history.store(), history.opened.seal());
     for (id, _) in store.list(FileKind::Index).expect("listed") {
         let file = FileName::Of(FileKind::Index, id);
@@ -295,15 +300,59 @@ fn a_pack_that_is_named_in_two_files_keeps_all_its_blobs() {
         }
         store.remove(file).expect("removed");
     }
-    // Half of each pack is not needed any more, so that they are written anew.
+    // Half of the first is not needed any more, so that it is written anew.
     for number in 0..4 {
         history.restic.write(&format!("{number}"), b"other");
     }
-    history.ours();
-    let first = history.snapshots().all[0].id;
-    history.forget(&[first]);
+    let last = history.ours();
+    let others: Vec<_> = history.seen.keys().copied().filter(|id| *id != last).collect();
+    history.forget(&others);
     let plan = pruned(&history.opened, 0).expect("it is pruned");
-    assert!(!plan.repack.is_empty(), "{plan:?}");
+    assert!(!plan.repack.is_empty() && plan.kept_packs > 1, "{plan:?}");
     history.assert_tidy();
     history.assert_restores();
+}
+
+/// Four snapshots, of which two are forgotten, and all that is there then.
+fn half_forgotten() -> (History, BTreeMap<FileName, u64>) {
+    let restic = made(Version::V2);
+    restic.write("from the first on", &Seeded(8).bytes(70_000));
+    let mut history = written(restic, 4, 9);
+    let half = every(&history, 2);
+    history.forget(&half);
+    let before = files(&history.store());
+    (history, before)
+}
+
+#[test]
+fn cancelled_at_any_time_it_removes_nothing() {
+    let (history, before) = half_forgotten();
+    let lock = Arc::new(locked(&history.opened, Mode::Exclusive));
+    let (none, cancel) = (Cancel::default(), Cancel::default());
+    let prune = Prune::plan(&history.opened, Arc::clone(&lock), 0, &none).expect("it is planned");
+    assert!(!prune.plan.repack.is_empty(), "{:?}", prune.plan);
+    cancel.cancel();
+    assert_eq!(Prune::plan(&history.opened, lock, 0, &cancel).err(), Some(PruneError::Cancelled));
+    assert_eq!(prune.run(&cancel).err(), Some(PruneError::Cancelled));
+    assert_eq!(files(&history.store()), before);
+    history.assert_restores();
+}
+
+/// A store that gives an old list first, as some do after a write.
+#[test]
+fn a_snapshot_that_was_not_listed_before_stops_it() {
+    let (history, before) = half_forgotten();
+    let newest = history.snapshots().all.last().expect("one").id;
+    let path = history.restic.repository().join(FileName::Of(FileKind::Snapshot, newest).to_string());
+    let aside = history.restic.repository().join("aside");
+    fs::rename(&path, &aside).expect("not listed");
+    let (lock, none) = (Arc::new(locked(&history.opened, Mode::Exclusive)), Cancel::default());
+    let prune = Prune::plan(&history.opened, lock, 0, &none).expect("it is planned");
+    fs::rename(&aside, &path).expect("listed");
+    assert_eq!(prune.run(&none).err(), Some(PruneError::Changed));
+    let after = files(&history.store());
+    assert!(before.keys().all(|file| after.contains_key(file)));
+    history.assert_restores();
+    pruned(&history.opened, 0).expect("nothing is in the way");
+    history.assert_tidy();
 }

@@ -222,3 +222,19 @@ fn a_target_behind_a_link_is_what_the_link_leads_to() {
     assert_eq!((result.lost.count, result.aside.len()), (0, 0), "{result:?}");
     assert_eq!(differences(&restic.files(), &real), Vec::<String>::new());
 }
+
+#[test]
+fn a_link_in_the_place_of_a_folder_is_not_followed() {
+    let restic = made(Version::V2);
+    restic.write("folder/inner/file", b"content");
+    stored(&restic);
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let (elsewhere, target) = (out.path().join("elsewhere"), out.path().join("target"));
+    fs::create_dir_all(elsewhere.join("inner")).expect("made");
+    fs::create_dir(&target).expect("made");
+    std::os::unix::fs::symlink(&elsewhere, target.join("folder")).expect("linked");
+    let keep = Order { from: restic.files(), existing: Some(Existing::Keep), ..order(&target) };
+    assert_eq!(restored(&restic, &keep).expect("it is restored").lost.count, 0);
+    assert_eq!(differences(&restic.files(), &target), Vec::<String>::new());
+    assert_eq!(fs::read_dir(elsewhere.join("inner")).expect("it stays").count(), 0, "nothing goes where it leads");
+}

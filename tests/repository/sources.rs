@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use holdfast::clock;
-use holdfast::repository::{Mode, Version};
+use holdfast::repository::{Filter, Mode, SelectError, Snapshots, Version};
 use jiff::SignedDuration;
 
 use crate::backups::{made, opened, with};
@@ -87,6 +87,8 @@ fn what_changes_meanwhile_is_stored_as_it_was_read_or_named() {
     );
     restic.done(&["check", "--read-data"]);
     assert!(restic.done(&["snapshots", "--json"]).contains("holdfast-incomplete"));
+    let snapshots = Snapshots::read(&well).expect("they can be read");
+    assert_eq!(snapshots.select("latest", &Filter::default()).err(), Some(SelectError::OnlyIncomplete));
     for name in ["grows", "shrinks"] {
         let path = z.join(name);
         let content = restic.run(&["dump", &stored.snapshot.to_string(), path.to_str().expect("UTF-8")]).stdout;
