@@ -85,6 +85,8 @@ impl Side {
             Place::Remote { address, variables, .. } => drop(command.env("RESTIC_REPOSITORY", address).envs(variables)),
         }
         let requests_before = self.requests();
+        // Who waits until its own files are on the disk waits for what others have written before, too.
+        rustix::fs::sync();
         let begun = Instant::now();
         let mut child = command.spawn().expect("it is installed");
         let mut peak_bytes = 0;
