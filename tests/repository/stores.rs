@@ -265,3 +265,12 @@ fn a_folder_takes_what_a_killed_process_has_begun() {
     store.create(FileName::Config, &[Bytes::from("whole")]).expect("created");
     assert_eq!(store.read(FileName::Config).expect("read"), "whole");
 }
+
+#[test]
+fn a_folder_may_have_a_name_that_is_no_utf_8() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join(std::ffi::OsStr::from_bytes(b"latin-\xfc"));
+    Folder::new(root.clone()).create(FileName::Config, &[Bytes::from("whole")]).expect("created");
+    assert_eq!(std::fs::read(root.join("config")).expect("it stands where it belongs"), b"whole");
+}

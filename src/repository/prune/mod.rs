@@ -60,13 +60,17 @@ pub struct Prune<'a> {
 }
 
 /// Packs that several files of the index name: old programs did that in parts, and a prune that was cut off leaves some.
-#[derive(Debug, Default)]
-struct Repeated {
-    packs: BTreeSet<FileId>,
+#[derive(Debug)]
+struct Repeated<'a> {
+    packs: &'a BTreeSet<FileId>,
     seen: BTreeSet<(FileId, u32)>,
 }
 
-impl Repeated {
+impl<'a> Repeated<'a> {
+    fn of(packs: &'a BTreeSet<FileId>) -> Self {
+        Self { packs, seen: BTreeSet::new() }
+    }
+
     /// The blobs that were not seen yet.
     fn only_new(&mut self, mut pack: WrittenPack) -> WrittenPack {
         if self.packs.contains(&pack.id) {
@@ -102,16 +106,18 @@ impl<'a> Prune<'a> {
     }
 
     pub fn run(self, cancel: &Cancel) -> Result<Plan, PruneError> {
+        self.still_alone()?;
         self.opened.store.remove_unfinished()?;
         if self.plan.changes_nothing() {
             return Ok(self.plan);
         }
         let old = self.opened.store.list(FileKind::Index)?;
-        self.repack(&old, cancel)?;
+        let repeated = self.repeated(&old)?;
+        self.repack(&old, Repeated::of(&repeated), cancel)?;
         if cancel.is_cancelled() {
             return Err(PruneError::Cancelled);
         }
-        self.name(&old)?;
+        self.name(&old, Repeated::of(&repeated))?;
         self.look_again(&old)?;
         // From here on, what is removed is named by no index.
         for (id, _) in &old {
@@ -128,9 +134,8 @@ impl<'a> Prune<'a> {
     }
 
     /// Writes anew what is needed of packs that go, and names it in index files of its own.
-    fn repack(&self, old: &[(FileId, u64)], cancel: &Cancel) -> Result<(), PruneError> {
+    fn repack(&self, old: &[(FileId, u64)], mut repeated: Repeated<'_>, cancel: &Cancel) -> Result<(), PruneError> {
         let writer = Writer::new(self.opened, Arc::clone(&self.reader.index), Arc::clone(&self.lock));
-        let mut repeated = self.repeated(old)?;
         let failed = Mutex::new(None);
         let failed = || failed.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, _) in old {
@@ -158,11 +163,11 @@ impl<'a> Prune<'a> {
             .map_err(|fault| PruneError::Damaged { file: FileName::Of(FileKind::Index, id), reason: fault.to_string() })
     }
 
-    fn repeated(&self, old: &[(FileId, u64)]) -> Result<Repeated, PruneError> {
-        let (mut once, mut repeated) = (BTreeSet::new(), Repeated::default());
+    fn repeated(&self, old: &[(FileId, u64)]) -> Result<BTreeSet<FileId>, PruneError> {
+        let (mut once, mut repeated) = (BTreeSet::new(), BTreeSet::new());
         for (id, _) in old {
             let packs = self.packs(*id)?.into_iter().map(|pack| pack.id);
-            repeated.packs.extend(packs.filter(|pack| !once.insert(*pack)));
+            repeated.extend(packs.filter(|pack| !once.insert(*pack)));
         }
         Ok(repeated)
     }
@@ -178,11 +183,10 @@ impl<'a> Prune<'a> {
     }
 
     /// Writes an index of all packs that stay.
-    fn name(&self, old: &[(FileId, u64)]) -> Result<(), PruneError> {
+    fn name(&self, old: &[(FileId, u64)], mut repeated: Repeated<'_>) -> Result<(), PruneError> {
         let leaving = |id: &FileId| {
             self.plan.remove.contains_key(id) || self.plan.repack.contains_key(id) || self.plan.gone.contains(id)
         };
-        let mut repeated = self.repeated(old)?;
         let mut several: BTreeMap<FileId, WrittenPack> = BTreeMap::new();
         let mut written = Written::default();
         let mut blobs = 0;
@@ -225,10 +229,12 @@ impl<'a> Prune<'a> {
         Ok(())
     }
 
+    fn still_alone(&self) -> Result<(), PruneError> {
+        if self.lock.is_held() { Ok(()) } else { Err(WriteError::LockLost(self.opened.store.location()).into()) }
+    }
+
     fn remove(&self, file: FileName) -> Result<(), PruneError> {
-        if !self.lock.is_held() {
-            return Err(WriteError::LockLost(self.opened.store.location()).into());
-        }
+        self.still_alone()?;
         Ok(self.opened.store.remove(file)?)
     }
 }

@@ -88,7 +88,7 @@ impl Folder {
         let folder = path.parent().unwrap_or(&self.root);
         make_for_good(folder)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (unfinished, file) = self.begin(&folder.join(format!("{name}{UNFINISHED}{}", std::process::id())))?;
+        let (unfinished, file) = self.begin(folder, &format!("{name}{UNFINISHED}{}", std::process::id()))?;
         let written = Self::write_whole(file, content).and_then(|()| give_name(&unfinished, path));
         // Whether it stands under its name now or failed: this name is of no more use.
         match fs::remove_file(&unfinished) {
@@ -99,10 +99,10 @@ impl Folder {
     }
 
     /// In a container every process has the same number, also the one that was killed here.
-    fn begin(&self, name: &Path) -> io::Result<(PathBuf, File)> {
+    fn begin(&self, folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
         loop {
             let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
-            let path = PathBuf::from(format!("{}-{number}", name.display()));
+            let path = folder.join(format!("{name}-{number}"));
             match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 other => return other.map(|file| (path, file)),
