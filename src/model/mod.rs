@@ -20,6 +20,7 @@ pub mod plan;
 pub mod policy;
 pub mod redact;
 pub mod retention;
+pub mod step;
 pub mod substitution;
 pub mod tree;
 pub mod withheld;
