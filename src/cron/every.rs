@@ -26,8 +26,22 @@ const UNITS: [(&str, i128); 8] = [
 
 /// Reads a Go duration that stands at `column` and gives its whole seconds, at least one.
 pub(super) fn parse(text: &str, column: usize) -> Result<i64, Error> {
+    match i64::try_from(nanoseconds(text, column)? / NANOSECONDS_PER_SECOND) {
+        Ok(seconds @ 1..) => Ok(seconds),
+        Ok(_) | Err(_) => Err(Error::new(column, "the duration is shorter than a second: write at least 1s")),
+    }
+}
+
+/// A Go duration in whole seconds, rounded up: what is asked for must not become nothing.
+pub(super) fn seconds(text: &str) -> Result<i64, Error> {
+    let seconds = (nanoseconds(text, 1)? + NANOSECONDS_PER_SECOND - 1) / NANOSECONDS_PER_SECOND;
+    i64::try_from(seconds).map_err(|_| Error::new(1, not_a_duration(text)))
+}
+
+fn nanoseconds(text: &str, column: usize) -> Result<i128, Error> {
     let unsigned = text.strip_prefix('+').unwrap_or(text);
-    let mut rest = unsigned;
+    // Go takes a bare zero, and writes it.
+    let mut rest = unsigned.strip_prefix('0').filter(|rest| rest.is_empty()).unwrap_or(unsigned);
     let mut nanoseconds: i128 = 0;
     while !rest.is_empty() {
         let column = column + text[..text.len() - rest.len()].chars().count();
@@ -42,10 +56,7 @@ pub(super) fn parse(text: &str, column: usize) -> Result<i64, Error> {
     if unsigned.is_empty() {
         return Err(Error::new(column, not_a_duration(text)));
     }
-    match i64::try_from(nanoseconds / NANOSECONDS_PER_SECOND) {
-        Ok(seconds @ 1..) => Ok(seconds),
-        Ok(_) | Err(_) => Err(Error::new(column, "the duration is shorter than a second: write at least 1s")),
-    }
+    Ok(nanoseconds)
 }
 
 /// The first slot after a time, both in seconds since the epoch.

@@ -23,6 +23,11 @@ use self::fields::Fields;
 
 pub use self::wall::zone_exists;
 
+/// A Go duration (`1h30m`) in whole seconds, rounded up; zero is one.
+pub fn duration_seconds(text: &str) -> Result<i64, Error> {
+    every::seconds(text)
+}
+
 /// Longest schedule that is read, in characters. A list of all sixty minutes has 169 and the longest zone name 32; more is
 /// no schedule, and the text of a hostile one must not be walked or echoed.
 const TEXT_CHARACTERS_MAX: usize = 256;

@@ -1,5 +1,6 @@
 //! What is installed into a cluster: the API's definitions, the rights of the daemon and its deployment.
 
+pub mod catalogue;
 pub mod crds;
 pub mod manifests;
 pub mod rbac;

@@ -31,6 +31,29 @@ pub const MISSING_SINCE: &str = "holdfast.dev/missing-since";
 /// over what was set back, so that the count ends when Git asks for something else.
 pub const UNDONE: &str = "holdfast.dev/undone";
 
+/// Label of what the engine makes: the session or the invoker that it belongs to, cut to 63 characters.
+pub const RUN: &str = "holdfast.dev/run";
+/// On a Job: which part of its session it is.
+pub const PART: &str = "holdfast.dev/part";
+/// On a Job that is ended before its time: reason and message, so that a restart knows them.
+pub const ENDED: &str = "holdfast.dev/ended";
+/// On a Job: stands for the address of its repository; so many at a time may work there.
+pub const ADDRESS: &str = "holdfast.dev/address";
+/// On a Job: nobody else may work on its repository beside it.
+pub const EXCLUSIVE: &str = "holdfast.dev/exclusive";
+/// On a `BackupConfiguration`: the last slot that the internal scheduler has handled, RFC 3339.
+pub const LAST_SLOT: &str = "holdfast.dev/last-slot";
+/// On a `BackupSession`: exact numbers that its status has only as texts for people.
+pub const ADDED_BYTES: &str = "holdfast.dev/added-bytes";
+/// How the pods of a workload are backed up: `job` or `sidecar`.
+pub const MODEL: &str = "holdfast.dev/model";
+/// On a Function or Task with a built-in name: it is not ours, and is used as it is.
+pub const OVERRIDE: &str = "holdfast.dev/override";
+/// Keeps a session until its pods are gone, and a Job until its outcome is written down.
+pub const FINALIZER: &str = "holdfast.dev/engine";
+/// Field manager of everything that the engine writes.
+pub const ENGINE_MANAGER: &str = "holdfast-engine";
+
 /// Standard label that says who made an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Our value of [`MANAGED_BY`].

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const INPUT: &str = "HOLDFAST_STEP";
 /// Environment variables of the pod, by the downward API.
 pub const POD_NAME: &str = "POD_NAME";
+pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
 pub const POD_UID: &str = "POD_UID";
 /// Where the storage Secret is mounted: one file for each of its keys.
 pub const STORAGE_FOLDER: &str = "/etc/holdfast/storage";
