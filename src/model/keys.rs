@@ -23,6 +23,8 @@ pub const BLUEPRINT: &str = "holdfast.dev/blueprint";
 pub const SOURCE: &str = "holdfast.dev/source";
 /// `"true"` on a live object hands it over to Holdfast.
 pub const ADOPT: &str = "holdfast.dev/adopt";
+/// `"true"` on a Function or Task whose name is built in: it is used, and not ours.
+pub const OVERRIDE: &str = "holdfast.dev/override";
 /// Comma list of digests of refused steps that a person allows.
 pub const ACKNOWLEDGE: &str = "holdfast.dev/acknowledge";
 /// When the cause of a generated object was first seen missing, RFC 3339 UTC.

@@ -7,6 +7,7 @@ use holdfast::cluster::events::{About, Events, Severity};
 use holdfast::cluster::observe::observe;
 use holdfast::cluster::state;
 use holdfast::cluster::watch::{FAILING_MAX, Watches};
+use holdfast::install::catalogue;
 use holdfast::install::manifests::manifests;
 use holdfast::install::verbs::{RIGHTS, Verb};
 use holdfast::model::applied::StepResult;
@@ -52,6 +53,28 @@ async fn every_manifest_is_accepted_strictly() {
         if made == 1 { Ok(()) } else { Err("no pod") }
     })
     .await;
+}
+
+/// Only tried: nothing of it stays.
+#[tokio::test]
+async fn the_catalogue_is_accepted_strictly() {
+    let Some(cluster) = support::cluster().await else { return };
+    let mut params = PatchParams::apply("holdfast-test").validation_strict();
+    params.dry_run = true;
+    let mut accepted = 0;
+    for object in catalogue::objects("example.org/holdfast:1") {
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let types = object.types.clone().unwrap();
+        let kind = kube::core::GroupVersionKind::try_from(&types).unwrap();
+        let resource = kube::core::ApiResource::from_gvk(&kind);
+        let name = object.metadata.name.clone().unwrap();
+        let api = Api::<DynamicObject>::all_with(cluster.admin.clone(), &resource);
+        let answer = api.patch(&name, &params, &Patch::Apply(&object)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{} {name}: {error}", types.kind));
+        assert_eq!(answer.data["spec"], object.data["spec"], "{} {name}", types.kind);
+        accepted += 1;
+    }
+    assert!(accepted > 200, "{accepted}");
 }
 
 /// Verb, group and resource.

@@ -52,9 +52,9 @@ const REPEATED_KEY: &[(&str, u32)] = &[
 ];
 
 /// A row of the index: file, kind, apiVersion, class and source.
-struct Row {
-    file: String,
-    kind: String,
+pub(crate) struct Row {
+    pub(crate) file: String,
+    pub(crate) kind: String,
     api_version: String,
     class: String,
     source: String,
@@ -70,7 +70,7 @@ impl Row {
     }
 
     /// The only document of the file, without the line that is known to repeat a key.
-    fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         let repeated = REPEATED_KEY.iter().find(|(file, _)| *file == self.file).map(|(_, line)| *line);
         let file = self.text();
         let lines = (1..).zip(file.lines()).filter(|(number, _)| Some(*number) != repeated);
@@ -87,7 +87,7 @@ fn folder() -> PathBuf {
 }
 
 /// Rows of kinds that we have types for.
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let index = std::fs::read_to_string(folder().join("index.tsv")).expect("the index");
     let rows = index.lines().skip(1).map(|line| {
         let columns: Vec<&str> = line.split('\t').collect();

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read the repository, take times and know the environment")]
 #![expect(clippy::format_push_string, clippy::format_collect, reason = "documents are put together as text")]
 
+mod catalogue;
 mod chart;
 mod corpus;
 mod cron;
