@@ -49,6 +49,11 @@ pub enum Command {
     Repo(Box<RepoArgs>),
     /// Print the custom resource definitions.
     Crds,
+    /// Print the built-in Functions and Tasks.
+    Catalogue {
+        #[arg(long, default_value = IMAGE, value_name = "IMAGE")]
+        image: String,
+    },
     /// Print the manifests that install the daemon.
     Manifests(ManifestsArgs),
     /// Print the reference: a page, or the JSON Schema of all documents.

@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, ValueEnum};
 use super::args::Cli;
 use super::output::print;
 use super::repo;
+use crate::install::catalogue::{Direction, ENTRIES, RELEASE};
 use crate::metrics::Metrics;
 use crate::model::finding::{CheckCode, CoverageCode, HeldCode, ReasonCode, RefusalCode, WarningCode};
 use crate::schema;
@@ -19,6 +20,8 @@ const GENERATED: &str = "<!-- Generated: UPDATE_DOCS=1 cargo test --test it docs
 /// A page of the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Topic {
+    /// Built-in Functions and Tasks.
+    Catalogue,
     /// Commands, flags and their environment variables.
     Cli,
     /// Codes of reasons, refusals and findings.
@@ -38,6 +41,7 @@ pub(super) fn run(topic: Topic) -> anyhow::Result<ExitCode> {
 /// The page as Markdown; the schema as JSON.
 pub fn page(topic: Topic) -> anyhow::Result<String> {
     Ok(match topic {
+        Topic::Catalogue => catalogue(),
         Topic::Cli => command_line(),
         Topic::Codes => codes(),
         Topic::Formats => include_str!("../../docs/reference/formats.md").to_owned(),
@@ -48,6 +52,54 @@ pub fn page(topic: Topic) -> anyhow::Result<String> {
         }
     })
 }
+
+fn catalogue() -> String {
+    let mut page =
+        format!("# Catalogue\n\n{GENERATED}\nFunctions and Tasks that are built in, by the names of Stash {RELEASE}. ");
+    page.push_str(CATALOGUE);
+    page.push_str("| addon | versions | in this version |\n|---|---|---|\n");
+    for entry in ENTRIES {
+        let built = if entry.built { "yes" } else { "not yet" };
+        let _ = writeln!(page, "| `{}` | {} | {built} |", entry.name, entry.versions.join(", "));
+    }
+    page.push_str("\n## Parameters\n\nThey are given in `task.params`, or by the annotation `params.stash.appscode.com/<name>`.\n\n");
+    page.push_str("| addon | way | parameter | default | versions |\n|---|---|---|---|---|\n");
+    for entry in ENTRIES {
+        for direction in Direction::ALL {
+            for parameter in entry.parameters(direction).unwrap_or_default() {
+                let default = match parameter.default {
+                    "" => String::new(),
+                    default => format!("`{default}`"),
+                };
+                let versions = if parameter.only.is_empty() { "all".to_owned() } else { parameter.only.join(", ") };
+                let (addon, way, name) = (entry.name, direction.as_str(), parameter.name);
+                let _ = writeln!(page, "| `{addon}` | {way} | `{name}` | {default} | {versions} |");
+            }
+        }
+    }
+    page
+}
+
+/// Between the sentence that begins the page and the table of addons.
+const CATALOGUE: &str = "\
+The daemon knows them though nobody installs them, and runs their steps in
+its own image. A Function or Task of such a name in the cluster or in Git counts only with the annotation `holdfast.dev/override: \"true\"`.
+
+`holdfast catalogue` prints them as objects, to look at and to copy. Do not apply them where Stash is installed: it keeps its own by these names.
+
+| Task | what | in this version |
+|---|---|---|
+| `pvc-backup` | backs up the files of a claim | yes |
+| `pvc-restore` | restores them | yes |
+
+`update-status` is the last step of every Task. It is a Function, and no Task.
+
+## Addons
+
+Their Functions and Tasks are called `<addon>-backup-<version>` and `<addon>-restore-<version>`. The version is a label: one program serves them all. `kubedump` has no restore.
+A Task of an addon that is not in this version is refused by name, unless its Function is one of yours: an image of your own, and the annotation above.
+
+";
 
 fn codes() -> String {
     let mut page = format!(

@@ -1,4 +1,4 @@
-//! `holdfast crds` and `holdfast manifests`: what is installed into a cluster, as YAML.
+//! `holdfast crds`, `holdfast catalogue` and `holdfast manifests`: what is installed into a cluster, as YAML.
 
 use std::process::ExitCode;
 
@@ -7,6 +7,7 @@ use clap::Parser as _;
 
 use super::args::{Cli, ManifestsArgs};
 use super::output::print;
+use crate::install::catalogue;
 use crate::install::crds::crds as shipped;
 use crate::install::manifests::{Settings, manifests as objects, to_yaml};
 
@@ -14,6 +15,10 @@ pub(super) fn crds() -> anyhow::Result<ExitCode> {
     let separator = |yaml: &str| if yaml.starts_with("---") { "" } else { "---\n" };
     let documents: Vec<String> = shipped().into_iter().map(|(_, yaml)| format!("{}{yaml}", separator(yaml))).collect();
     print(&documents.concat())
+}
+
+pub(super) fn catalogue(image: &str) -> anyhow::Result<ExitCode> {
+    print(&to_yaml(&catalogue::objects(image)))
 }
 
 pub(super) fn manifests(args: &ManifestsArgs) -> anyhow::Result<ExitCode> {

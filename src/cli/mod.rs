@@ -44,6 +44,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(&args),
         Command::Repo(args) => Ok(repo::run(&args)),
         Command::Crds => install::crds(),
+        Command::Catalogue { image } => install::catalogue(&image),
         Command::Manifests(args) => install::manifests(&args),
         Command::Docs { topic } => docs::run(topic),
         Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
