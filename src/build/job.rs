@@ -13,7 +13,7 @@ use super::security::PodSecurity;
 use super::task::{self, Resolved};
 use super::variables::{self, Context, DATA_FOLDER};
 use super::workload::{Access, Host};
-use crate::install::catalogue::Native;
+use crate::install::catalogue::{self, Native};
 use crate::model::facts::Facts;
 use crate::model::invoker::{Member, Named, Rule, Target};
 use crate::model::keys;
@@ -202,13 +202,9 @@ impl Run<'_> {
                 Ok(Told::Input(self.input(Work::Report { folder, host: host.name.clone() })))
             }
             Some(Native::UpdateStatus) => Ok(Told::Left),
-            Some(Native::Addon { addon, .. }) => {
-                let message = format!(
-                    "Function {}: the addon {addon} is not part of this version yet; bring your own image with a Function that has the annotation {}: \"true\"",
-                    step.function,
-                    keys::OVERRIDE
-                );
-                Err(Fault::new("AddonMissing", message))
+            Some(addon @ Native::Addon { .. }) => {
+                let message = catalogue::refusal(self.member.task.as_deref().unwrap_or_default(), *addon);
+                Err(Fault::new("AddonMissing", message.unwrap_or_default()))
             }
         });
         told.collect()

@@ -9,7 +9,7 @@ use crate::api::runtime::ContainerSettings;
 use crate::api::task::TaskRef;
 use crate::api::{Function, Task};
 use crate::install::catalogue::{self, Native};
-use crate::model::facts::{FactKind, Facts};
+use crate::model::facts::{Fact, FactKind, Facts};
 use crate::model::keys;
 
 /// Steps of a Task; each is a container, and a pod with more is no pod any more.
@@ -35,26 +35,42 @@ pub struct Step {
     pub output: Option<String>,
 }
 
-/// Finds a Task by its name: in the catalogue, unless somebody says that theirs takes its place.
+/// Whether there is a Task of a name: in the catalogue, or of somebody's own.
 pub fn exists(facts: &Facts, name: &str) -> bool {
     task(facts, name).is_some()
 }
 
+/// Why a Task of the catalogue cannot run yet.
+pub fn refusal(facts: &Facts, name: &str) -> Option<String> {
+    let task = task(facts, name)?;
+    let steps = task.pointer("/spec/steps").and_then(Value::as_array)?;
+    let functions = steps.iter().filter_map(|step| step.get("name").and_then(Value::as_str));
+    let ours = functions.filter(|function_name| {
+        function(facts, function_name, "").is_some_and(|found| is_ours(function_name, &found))
+    });
+    ours.filter_map(catalogue::native).find_map(|native| catalogue::refusal(name, native))
+}
+
 fn task(facts: &Facts, name: &str) -> Option<Value> {
-    found(facts, FactKind::Task, name, catalogue::task)
+    or_override(facts, FactKind::Task, name, catalogue::task(name))
 }
 
-fn function(facts: &Facts, name: &str) -> Option<Value> {
-    found(facts, FactKind::Function, name, catalogue::function)
+fn function(facts: &Facts, name: &str, image: &str) -> Option<Value> {
+    or_override(facts, FactKind::Function, name, catalogue::function(name, image))
 }
 
-fn found(facts: &Facts, kind: FactKind, name: &str, ours: fn(&str) -> Option<Value>) -> Option<Value> {
-    let live = facts.find(kind, "", name).map(super::super::model::facts::Fact::value);
-    match ours(name) {
+/// Names of the catalogue are ours, unless somebody says that theirs takes the place.
+fn or_override(facts: &Facts, kind: FactKind, name: &str, ours: Option<Value>) -> Option<Value> {
+    let live = facts.find(kind, "", name).map(Fact::value);
+    match ours {
         Some(_) if live.as_ref().is_some_and(is_override) => live,
         Some(ours) => Some(ours),
         None => live,
     }
+}
+
+fn is_ours(name: &str, found: &Value) -> bool {
+    catalogue::function(name, "").is_some() && !is_override(found)
 }
 
 fn is_override(object: &Value) -> bool {
@@ -84,11 +100,12 @@ pub fn resolve(facts: &Facts, name: &str, variables: &Variables) -> Result<Resol
 
 fn step(facts: &Facts, task: &str, reference: &TaskRef, variables: &Variables) -> Result<Step, Fault> {
     let name = reference.name.get().cloned().unwrap_or_default();
-    let Some(found) = function(facts, &name) else {
+    let image = variables.get("ADDON_IMAGE").map_or("", String::as_str);
+    let Some(found) = function(facts, &name, image) else {
         let message = format!("Task {task} names Function {name:?}, which does not exist: create it");
         return Err(Fault::new("FunctionNotFound", message));
     };
-    let is_ours = catalogue::function(&name).is_some() && !is_override(&found);
+    let is_ours = is_ours(&name, &found);
     let function: Function = serde_json::from_value(found)
         .map_err(|error| Fault::new("FunctionInvalid", format!("Function {name} cannot be read: {error}")))?;
     let params = reference.params.get().map(Vec::as_slice).unwrap_or_default();

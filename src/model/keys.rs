@@ -49,8 +49,6 @@ pub const LAST_SLOT: &str = "holdfast.dev/last-slot";
 pub const ADDED_BYTES: &str = "holdfast.dev/added-bytes";
 /// How the pods of a workload are backed up: `job` or `sidecar`.
 pub const MODEL: &str = "holdfast.dev/model";
-/// On a Function or Task with a built-in name: it is not ours, and is used as it is.
-pub const OVERRIDE: &str = "holdfast.dev/override";
 /// Keeps a session until its pods are gone, and a Job until its outcome is written down.
 pub const FINALIZER: &str = "holdfast.dev/engine";
 /// Field manager of everything that the engine writes.

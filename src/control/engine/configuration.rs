@@ -171,6 +171,9 @@ impl Configuration<'_, '_> {
         {
             return Err(format!("Task {name} does not exist: create it, or name another one"));
         }
+        if let Some(refusal) = invoker.member.task.as_ref().and_then(|name| task::refusal(self.world.facts, name)) {
+            return Err(refusal);
+        }
         let elsewhere = |target: &&Target| {
             target.namespace != self.key.namespace && (workload::is_workload(target) || workload::is_claim(target))
         };

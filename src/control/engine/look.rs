@@ -65,13 +65,15 @@ pub struct Questions<'l> {
     looked: &'l Looked,
     now: Timestamp,
     pub wanted: BTreeSet<Look>,
+    /// Questions that have no answer yet, however often the same was asked.
+    pub open: usize,
     /// When something that could not be found out is asked again.
     pub again: Option<Timestamp>,
 }
 
 impl<'l> Questions<'l> {
     pub fn new(looked: &'l Looked, now: Timestamp) -> Self {
-        Self { looked, now, wanted: BTreeSet::new(), again: None }
+        Self { looked, now, wanted: BTreeSet::new(), open: 0, again: None }
     }
 
     /// None: it is not known yet, and will be looked at.
@@ -80,6 +82,7 @@ impl<'l> Questions<'l> {
         match seen {
             None => {
                 self.wanted.insert(look);
+                self.open += 1;
             }
             Some(Seen::Unknown(_)) => {
                 let at = self.now.saturating_add(AGAIN).unwrap_or(self.now);

@@ -84,10 +84,6 @@ impl Engine {
 
     /// Takes in the answer to a question.
     pub fn seen(&mut self, look: Look, seen: Seen, now: Timestamp) {
-        if matches!(look, Look::Secret { .. }) {
-            // Whoever asked is one of these.
-            self.full_pass_at = now;
-        }
         self.looked.note(look, seen, now);
     }
 
@@ -198,7 +194,7 @@ impl Engine {
                 continue;
             }
             let mut own = Wanted::default();
-            let asked = questions.wanted.len();
+            let asked = questions.open;
             match key.kind {
                 FactKind::BackupConfiguration => configuration::step(world, &key, fact, questions, &mut own),
                 FactKind::Repository => repository::step(world, &key, &mut own),
@@ -207,7 +203,7 @@ impl Engine {
             if let Some(at) = own.wake_at {
                 self.wakes.insert(key.clone(), at);
             }
-            if questions.wanted.len() > asked {
+            if questions.open > asked {
                 // It goes on when there is an answer.
                 self.dirty.insert(key);
             }
