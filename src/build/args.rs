@@ -11,8 +11,17 @@ pub struct Args {
 }
 
 /// They say how restic is to find out what has changed, or what it prints, which is not what it stores.
-const WITHOUT_EFFECT: &[&str] =
-    &["--ignore-inode", "--ignore-ctime", "--no-scan", "--quiet", "-q", "--verbose", "-v", "--verify", "--cleanup-cache"];
+const WITHOUT_EFFECT: &[&str] = &[
+    "--ignore-inode",
+    "--ignore-ctime",
+    "--no-scan",
+    "--quiet",
+    "-q",
+    "--verbose",
+    "-v",
+    "--verify",
+    "--cleanup-cache",
+];
 
 pub fn parse(args: &[String]) -> Result<Args, Fault> {
     let mut parsed = Args::default();
@@ -27,7 +36,8 @@ pub fn parse(args: &[String]) -> Result<Args, Fault> {
             "--include" | "-i" => &mut parsed.include,
             "--exclude" | "-e" => &mut parsed.exclude,
             other => {
-                let message = format!("spec.target.args: {other:?} has no meaning here; known are --tag, --include, --exclude");
+                let message =
+                    format!("spec.target.args: {other:?} has no meaning here; known are --tag, --include, --exclude");
                 return Err(Fault::new("UnknownArgument", message));
             }
         };

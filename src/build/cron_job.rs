@@ -42,7 +42,10 @@ pub fn cron_job(invoker: &Invoker, schedule: &Schedule, default_zone: &str, imag
         ("nodeSelector", settings.node_selector.get().map(|value| json!(value))),
         ("tolerations", settings.tolerations.get().map(|value| json!(value))),
         ("imagePullSecrets", settings.image_pull_secrets.get().map(|value| json!(value))),
-        ("priorityClassName", settings.priority_class_name.get().filter(|name| !name.is_empty()).map(|value| json!(value))),
+        (
+            "priorityClassName",
+            settings.priority_class_name.get().filter(|name| !name.is_empty()).map(|value| json!(value)),
+        ),
     ] {
         if let Some(value) = value {
             pod[key] = value;

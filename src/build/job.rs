@@ -18,9 +18,7 @@ use crate::model::facts::Facts;
 use crate::model::invoker::{Member, Named, Rule, Target};
 use crate::model::keys;
 use crate::model::names::hash_hex;
-use crate::model::step::{
-    BackupWork, ExistingFiles, RestoreWork, RetentionRules, StepInput, TargetName, Wanted, Work,
-};
+use crate::model::step::{BackupWork, ExistingFiles, RestoreWork, RetentionRules, StepInput, TargetName, Wanted, Work};
 
 /// Task of a claim, and of the volumes of a workload.
 const VOLUMES_BACKUP: &str = "pvc-backup";
@@ -198,7 +196,8 @@ impl Run<'_> {
                 Err(Fault::new("WrongTask", message))
             }
             Some(Native::UpdateStatus) if is_foreign => {
-                let folder = step.output.clone().unwrap_or_else(|| format!("{}/output", crate::model::step::SCRATCH_FOLDER));
+                let folder =
+                    step.output.clone().unwrap_or_else(|| format!("{}/output", crate::model::step::SCRATCH_FOLDER));
                 Ok(Told::Input(self.input(Work::Report { folder, host: host.name.clone() })))
             }
             Some(Native::UpdateStatus) => Ok(Told::Left),

@@ -27,7 +27,10 @@ pub fn slot(session: &str) -> Option<Timestamp> {
 pub enum Part {
     Initialize,
     /// The number of the host in its target; one alone has no name of its own.
-    Host { host: String, alone: bool },
+    Host {
+        host: String,
+        alone: bool,
+    },
     Finish,
     Unlock,
 }
@@ -61,11 +64,8 @@ fn job(name: &str) -> String {
 
 /// `stash-trigger-<invoker>`, with the namespace of the invoker where the target lives elsewhere.
 pub fn cron_job(invoker: &Named, target_elsewhere: bool) -> String {
-    let invoker = if target_elsewhere {
-        format!("{}-{}", invoker.namespace, invoker.name)
-    } else {
-        invoker.name.clone()
-    };
+    let invoker =
+        if target_elsewhere { format!("{}-{}", invoker.namespace, invoker.name) } else { invoker.name.clone() };
     limited(&format!("stash-trigger-{}", invoker.replace('.', "-")), CRON_JOB_LENGTH_MAX)
 }
 
@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(cron_job(&named(&"b".repeat(60)), false).len(), 52);
         let host = |host: &str| Part::Host { host: host.to_owned(), alone: false };
         let session = "a".repeat(60);
-        let names: Vec<_> = ["host-0", "host-1", "Node.example"].iter().map(|h| backup_job(&session, &host(h))).collect();
+        let names: Vec<_> =
+            ["host-0", "host-1", "Node.example"].iter().map(|h| backup_job(&session, &host(h))).collect();
         assert!(names.iter().all(|name| name.len() <= 63 && is_subdomain(name)), "{names:?}");
         assert_ne!(names[0], names[1]);
         assert_eq!(backup_job("web-1", &Part::Host { host: "host-0".to_owned(), alone: true }), "stash-backup-web-1-0");

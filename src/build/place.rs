@@ -88,7 +88,10 @@ pub fn of(backend: &Backend, cache: bool) -> Result<Place, Fault> {
 fn local_volume(local: &Local) -> Result<(String, (Value, Value)), Fault> {
     let path = given("local.mountPath", &local.mount_path)?;
     if !path.starts_with('/') || path == "/" || path.split('/').any(|part| part == "..") {
-        return Err(Fault::new("BadBackend", format!("spec.backend.local.mountPath {path:?} is no path below the root")));
+        return Err(Fault::new(
+            "BadBackend",
+            format!("spec.backend.local.mountPath {path:?} is no path below the root"),
+        ));
     }
     let mut volume = Value::Object(local.volume.clone());
     volume["name"] = json!(VOLUME);
@@ -135,7 +138,10 @@ mod tests {
     #[test]
     fn every_provider_has_the_address_that_restic_gives_it() {
         for (provider, address) in [
-            (json!({"s3": {"endpoint": "s3.amazonaws.com", "bucket": "b", "prefix": "/a//c/"}}), "s3:s3.amazonaws.com/b/a/c"),
+            (
+                json!({"s3": {"endpoint": "s3.amazonaws.com", "bucket": "b", "prefix": "/a//c/"}}),
+                "s3:s3.amazonaws.com/b/a/c",
+            ),
             (json!({"s3": {"endpoint": "http://minio:9000", "bucket": "b"}}), "s3:http://minio:9000/b"),
             (json!({"gcs": {"bucket": "b", "prefix": "/x"}}), "gs:b:/x"),
             (json!({"azure": {"container": "c", "prefix": "x"}}), "azure:c:/x"),

@@ -60,8 +60,11 @@ pub fn template(order: &Order<'_>) -> Result<Value, Fault> {
     let settings = order.member.runtime.pod.get().unwrap_or(&none);
     let identity = order.host.map(|host| host.identity.clone()).unwrap_or_default();
     let (pod_context, container_context) = security::contexts(&identity, order.level, order.access);
-    let mut containers: Vec<Value> =
-        order.steps.iter().map(|(name, step)| container(order, name, step, &container_context)).collect::<Result<_, _>>()?;
+    let mut containers: Vec<Value> = order
+        .steps
+        .iter()
+        .map(|(name, step)| container(order, name, step, &container_context))
+        .collect::<Result<_, _>>()?;
     let last = containers.pop().ok_or_else(|| Fault::new("TaskInvalid", "the Task has no step"))?;
     let foreign = order.steps.iter().any(|(_, step)| matches!(step, Step::Foreign { .. }));
     let mut spec = json!({
@@ -145,7 +148,8 @@ fn container(order: &Order<'_>, name: &str, step: &Step<'_>, context: &Value) ->
     container["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
     let mounts = container.get("volumeMounts").and_then(Value::as_array).cloned().unwrap_or_default();
     container["volumeMounts"] = json!([mounts, shared_mounts(order)].concat());
-    let defaults = json!({"requests": {"memory": MEMORY_REQUEST, "cpu": CPU_REQUEST}, "limits": {"memory": MEMORY_LIMIT}});
+    let defaults =
+        json!({"requests": {"memory": MEMORY_REQUEST, "cpu": CPU_REQUEST}, "limits": {"memory": MEMORY_LIMIT}});
     container["resources"] = defaults;
     container["securityContext"] = match step {
         Step::Native { .. } => context.clone(),
@@ -253,7 +257,9 @@ fn merged(mut base: Value, over: Option<&Value>) -> Value {
     let fields = over.and_then(Value::as_object);
     for (key, value) in fields.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         base[key] = match (base[key].take(), value) {
-            (Value::Object(known), Value::Object(_)) if key != "seLinuxOptions" => merged(Value::Object(known), Some(value)),
+            (Value::Object(known), Value::Object(_)) if key != "seLinuxOptions" => {
+                merged(Value::Object(known), Some(value))
+            }
             _ => value.clone(),
         };
     }

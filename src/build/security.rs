@@ -53,7 +53,12 @@ impl Identity {
         let supplemental = shared.and_then(|shared| shared.get("supplementalGroups")).and_then(Value::as_array);
         let mut groups: BTreeSet<i64> = supplemental.into_iter().flatten().filter_map(Value::as_i64).collect();
         groups.extend(shared.and_then(|shared| shared.get("fsGroup")).and_then(Value::as_i64));
-        Self { user: number("runAsUser"), group: number("runAsGroup"), groups, selinux: first("seLinuxOptions").cloned() }
+        Self {
+            user: number("runAsUser"),
+            group: number("runAsGroup"),
+            groups,
+            selinux: first("seLinuxOptions").cloned(),
+        }
     }
 }
 

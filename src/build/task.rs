@@ -45,9 +45,8 @@ pub fn refusal(facts: &Facts, name: &str) -> Option<String> {
     let task = task(facts, name)?;
     let steps = task.pointer("/spec/steps").and_then(Value::as_array)?;
     let functions = steps.iter().filter_map(|step| step.get("name").and_then(Value::as_str));
-    let ours = functions.filter(|function_name| {
-        function(facts, function_name, "").is_some_and(|found| is_ours(function_name, &found))
-    });
+    let ours = functions
+        .filter(|function_name| function(facts, function_name, "").is_some_and(|found| is_ours(function_name, &found)));
     ours.filter_map(catalogue::native).find_map(|native| catalogue::refusal(name, native))
 }
 
@@ -138,7 +137,13 @@ fn step(facts: &Facts, task: &str, reference: &TaskRef, variables: &Variables) -
         }
     }
     let native = if is_ours { catalogue::native(&name) } else { None };
-    Ok(Step { function: name, native, container, settings: spec.runtime_settings.get().cloned().unwrap_or_default(), output })
+    Ok(Step {
+        function: name,
+        native,
+        container,
+        settings: spec.runtime_settings.get().cloned().unwrap_or_default(),
+        output,
+    })
 }
 
 fn to_value<T: serde::Serialize>(field: &Field<T>) -> Option<Value> {

@@ -41,7 +41,10 @@ pub enum Access {
 
 /// Whether a target of this kind has pods of its own.
 pub fn is_workload(target: &Target) -> bool {
-    matches!((target.api_version.as_str(), target.kind.as_str()), ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet"))
+    matches!(
+        (target.api_version.as_str(), target.kind.as_str()),
+        ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet")
+    )
 }
 
 pub fn is_claim(target: &Target) -> bool {
@@ -54,7 +57,8 @@ pub fn hosts(target: &Target, member: &Member, known: &Known<'_>, access: Access
     let template = workload.pointer("/spec/template/spec").unwrap_or(&Value::Null);
     let prefix = member.alias.as_deref();
     if member.mounts.is_empty() {
-        let message = format!("{}: spec.target.volumeMounts is empty; name the volumes that hold its data", target.spoken());
+        let message =
+            format!("{}: spec.target.volumeMounts is empty; name the volumes that hold its data", target.spoken());
         return Err(Fault::new("NoVolumeMounts", message));
     }
     let build = |name: String, pod: Option<&Value>, ordinal: Option<u64>| {
@@ -184,7 +188,9 @@ fn volume(
 fn claim_volume(name: &str, claim: &str, claims: &[Value], whose: &str) -> Result<(Value, bool), Fault> {
     let modes = modes(claims, claim);
     if modes.contains(&"ReadWriteOncePod") {
-        let message = format!("claim {claim} of {whose} may be used by one pod only (ReadWriteOncePod): it needs the sidecar model");
+        let message = format!(
+            "claim {claim} of {whose} may be used by one pod only (ReadWriteOncePod): it needs the sidecar model"
+        );
         return Err(Fault::new("NeedsSidecar", message));
     }
     let volume = json!({"name": name, "persistentVolumeClaim": {"claimName": claim}});
@@ -261,18 +267,29 @@ mod tests {
     fn what_lives_inside_of_a_pod_needs_the_sidecar() {
         let workload = json!({"spec": {"template": {"spec": {"volumes": [{"name": "tmp", "emptyDir": {}}]}}}});
         let known = Known { workload: Some(&workload), pods: &[], claims: &[] };
-        let fault = hosts(&target("Deployment", "web"), &member(json!([{"name": "tmp", "mountPath": "/t"}])), &known, Access::Read);
+        let fault = hosts(
+            &target("Deployment", "web"),
+            &member(json!([{"name": "tmp", "mountPath": "/t"}])),
+            &known,
+            Access::Read,
+        );
         assert_eq!(fault.unwrap_err().reason, "NeedsSidecar");
         let once = [json!({"metadata": {"name": "web"}, "spec": {"accessModes": ["ReadWriteOncePod"]}})];
         let workload = json!({"spec": {"template": {"spec": {"volumes": [{"name": "up", "persistentVolumeClaim": {"claimName": "web"}}]}}}});
         let known = Known { workload: Some(&workload), pods: &[], claims: &once };
-        let fault = hosts(&target("Deployment", "web"), &member(json!([{"name": "up", "mountPath": "/t"}])), &known, Access::Read);
+        let fault = hosts(
+            &target("Deployment", "web"),
+            &member(json!([{"name": "up", "mountPath": "/t"}])),
+            &known,
+            Access::Read,
+        );
         assert_eq!(fault.unwrap_err().reason, "NeedsSidecar");
     }
 
     #[test]
     fn a_daemon_set_has_a_host_on_each_node() {
-        let workload = json!({"spec": {"template": {"spec": {"volumes": [{"name": "var", "hostPath": {"path": "/var/x"}}]}}}});
+        let workload =
+            json!({"spec": {"template": {"spec": {"volumes": [{"name": "var", "hostPath": {"path": "/var/x"}}]}}}});
         let pod = |node: &str| json!({"metadata": {"name": node}, "spec": {"nodeName": node}});
         let pods = [pod("n1"), pod("n2")];
         let known = Known { workload: Some(&workload), pods: &pods, claims: &[] };

@@ -105,11 +105,9 @@ impl FactKind {
     /// Of these only what we made is followed: a cluster has many others.
     pub fn is_ours_only(self) -> bool {
         match self {
-            FactKind::Job
-            | FactKind::CronJob
-            | FactKind::Pod
-            | FactKind::ServiceAccount
-            | FactKind::RoleBinding => true,
+            FactKind::Job | FactKind::CronJob | FactKind::Pod | FactKind::ServiceAccount | FactKind::RoleBinding => {
+                true
+            }
             FactKind::Repository
             | FactKind::BackupConfiguration
             | FactKind::BackupSession

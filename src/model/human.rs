@@ -43,6 +43,9 @@ mod tests {
         assert_eq!((size(0), size(1024), size(1025)), ("0 B".into(), "1024 B".into(), "1.001 KiB".into()));
         assert_eq!((size(13_002_451), size(5 << 40)), ("12.400 MiB".into(), "5.000 TiB".into()));
         assert_eq!((clock(5), clock(65), clock(3_605)), ("0:05".into(), "1:05".into(), "1:00:05".into()));
-        assert_eq!((go_duration(41), go_duration(65), go_duration(3_900)), ("41s".into(), "1m5s".into(), "1h5m0s".into()));
+        assert_eq!(
+            (go_duration(41), go_duration(65), go_duration(3_900)),
+            ("41s".into(), "1m5s".into(), "1h5m0s".into())
+        );
     }
 }

@@ -182,7 +182,8 @@ impl Restore {
         let none = Default::default();
         let spec = object.spec.get().unwrap_or(&none);
         let target = spec.target.get();
-        let claims = few("spec.target.volumeClaimTemplates", target.and_then(|target| target.volume_claim_templates.get()))?;
+        let claims =
+            few("spec.target.volumeClaimTemplates", target.and_then(|target| target.volume_claim_templates.get()))?;
         // The older place of the rules counts where the newer is empty.
         let rules = target.and_then(|target| target.rules.get()).filter(|rules| !rules.is_empty());
         let rules = rules.or_else(|| spec.rules.get()).map(Vec::as_slice).unwrap_or_default();

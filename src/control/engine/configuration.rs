@@ -24,7 +24,7 @@ use crate::model::object::{TargetKey, TargetKind};
 /// What is missing is looked for again after this.
 const AGAIN: SignedDuration = SignedDuration::from_secs(15);
 
-pub fn step(world: &World<'_>, key: &FactKey, fact: &Fact, questions: &mut Questions<'_>, wanted: &mut Wanted) {
+pub(super) fn step(world: &World<'_>, key: &FactKey, fact: &Fact, questions: &mut Questions<'_>, wanted: &mut Wanted) {
     if fact.deleting {
         return;
     }
@@ -178,7 +178,10 @@ impl Configuration<'_, '_> {
             target.namespace != self.key.namespace && (workload::is_workload(target) || workload::is_claim(target))
         };
         if let Some(target) = invoker.member.target.as_ref().filter(elsewhere) {
-            return Err(format!("{} lies in another namespace, where no pod of this one can mount its volumes", target.spoken()));
+            return Err(format!(
+                "{} lies in another namespace, where no pod of this one can mount its volumes",
+                target.spoken()
+            ));
         }
         if invoker.schedule.is_none() {
             return Err("spec.schedule is missing".to_owned());
@@ -196,7 +199,12 @@ impl Configuration<'_, '_> {
         let spoken = target.spoken();
         match key.map(|key| self.world.observed.targets.contains_key(&key)) {
             Some(true) => {
-                self.set("BackupTargetFound", Verdict::True, "TargetAvailable", &format!("Backup target {spoken} found."));
+                self.set(
+                    "BackupTargetFound",
+                    Verdict::True,
+                    "TargetAvailable",
+                    &format!("Backup target {spoken} found."),
+                );
                 true
             }
             Some(false) => {
@@ -226,7 +234,12 @@ impl Configuration<'_, '_> {
                     let propagation = Propagation::Background;
                     self.wanted.push(self.key, Write::Delete { key, uid: live.uid.clone(), propagation });
                 }
-                self.set("CronJobCreated", Verdict::True, "CronJobCreationSucceeded", "The daemon itself triggers the slots.");
+                self.set(
+                    "CronJobCreated",
+                    Verdict::True,
+                    "CronJobCreationSucceeded",
+                    "The daemon itself triggers the slots.",
+                );
                 true
             }
             Scheduler::CronJob => {
@@ -239,7 +252,12 @@ impl Configuration<'_, '_> {
                 }
                 let reason = "CronJobCreationSucceeded";
                 if live.is_some() {
-                    self.set("CronJobCreated", Verdict::True, reason, "Successfully created backup triggering CronJob.");
+                    self.set(
+                        "CronJobCreated",
+                        Verdict::True,
+                        reason,
+                        "Successfully created backup triggering CronJob.",
+                    );
                 } else if !conditions::is_true(self.list, "CronJobCreated") {
                     let message = "The CronJob is being created.";
                     self.set("CronJobCreated", Verdict::False, "CronJobCreationFailed", message);
@@ -260,7 +278,8 @@ impl Configuration<'_, '_> {
 
     /// What the newest session says of the last backup.
     fn results(&mut self, invoker: &Invoker) {
-        let newest = self.sessions().into_iter().find(|(_, fact)| matches!(fact.phase.as_str(), "Succeeded" | "Failed"));
+        let newest =
+            self.sessions().into_iter().find(|(_, fact)| matches!(fact.phase.as_str(), "Succeeded" | "Failed"));
         if let Some((key, fact)) = newest {
             let (verdict, reason, message) = if fact.phase == "Succeeded" {
                 (Verdict::True, "Succeeded".to_owned(), format!("BackupSession {} succeeded.", key.name))
@@ -339,7 +358,8 @@ impl Configuration<'_, '_> {
     fn sessions(&self) -> Vec<(&FactKey, &Fact)> {
         let mut sessions: Vec<_> =
             self.world.facts.belonging(FactKind::BackupSession, &self.key.namespace, &self.key.name).collect();
-        sessions.sort_by(|(one, first), (other, second)| (second.created, &other.name).cmp(&(first.created, &one.name)));
+        sessions
+            .sort_by(|(one, first), (other, second)| (second.created, &other.name).cmp(&(first.created, &one.name)));
         sessions
     }
 
@@ -375,7 +395,9 @@ fn waits_for_retry(fact: &Fact) -> bool {
 fn holds(live: &Value, want: &Value) -> bool {
     match want {
         Value::Object(fields) => fields.iter().all(|(key, field)| {
-            matches!(key.as_str(), "apiVersion" | "kind") || live.get(key).is_some_and(|live| holds(live, field)) || *field == json!({})
+            matches!(key.as_str(), "apiVersion" | "kind")
+                || live.get(key).is_some_and(|live| holds(live, field))
+                || *field == json!({})
         }),
         Value::Array(items) => live.as_array().is_some_and(|live| {
             live.len() == items.len() && live.iter().zip(items).all(|(live, item)| holds(live, item))

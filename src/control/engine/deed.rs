@@ -21,12 +21,30 @@ pub enum Write {
     /// Writes the status of an object, of exactly the version that was read.
     Status(Value),
     /// Changes finalizers and annotations of an object, of exactly the version that was read.
-    Mark { key: FactKey, resource_version: String, finalizers: Option<Vec<String>>, annotations: Vec<(String, String)> },
+    Mark {
+        key: FactKey,
+        resource_version: String,
+        finalizers: Option<Vec<String>>,
+        annotations: Vec<(String, String)>,
+    },
     /// Copies a Secret of another namespace, as long as its owner lives.
-    Project { manifest: Value, from: (String, String) },
-    Delete { key: FactKey, uid: String, propagation: Propagation },
+    Project {
+        manifest: Value,
+        from: (String, String),
+    },
+    Delete {
+        key: FactKey,
+        uid: String,
+        propagation: Propagation,
+    },
     /// Tells about an object.
-    Tell { about: FactKey, uid: String, warning: bool, reason: String, message: String },
+    Tell {
+        about: FactKey,
+        uid: String,
+        warning: bool,
+        reason: String,
+        message: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

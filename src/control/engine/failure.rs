@@ -15,7 +15,8 @@ pub fn of_session(session: &Value) -> (String, String) {
             return (reason, format!("{name}: {message}"));
         }
     }
-    let of_targets = targets.flat_map(|target| target.get("conditions").and_then(Value::as_array).into_iter().flatten());
+    let of_targets =
+        targets.flat_map(|target| target.get("conditions").and_then(Value::as_array).into_iter().flatten());
     let own = session.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let broken = of_targets.chain(own).find(|condition| {
         text(condition, "status") == Some("False") || text(condition, "type") == Some("DeadlineExceeded")

@@ -15,11 +15,16 @@ const POD_EXPECTED: SignedDuration = SignedDuration::from_secs(3);
 const ENDING_MAX: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum JobState {
+pub(super) enum JobState {
     Absent,
     /// Nothing of it runs yet. Without an obstacle it is a matter of seconds.
-    Starting { since: Timestamp, obstacle: Option<Complaint> },
-    Running { since: Timestamp },
+    Starting {
+        since: Timestamp,
+        obstacle: Option<Complaint>,
+    },
+    Running {
+        since: Timestamp,
+    },
     /// It is over, but a pod of it may still do something.
     Ending,
     Ended(Ended),
@@ -27,7 +32,7 @@ pub enum JobState {
 
 /// How a Job ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub(super) struct Ended {
     /// What its containers said.
     pub outcome: Outcome,
     /// Why there is no more than that.
@@ -45,7 +50,7 @@ fn complaint(reason: &str, message: impl Into<String>) -> Complaint {
     Complaint { reason: reason.to_owned(), message: message.into() }
 }
 
-pub fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, now: Timestamp) -> JobState {
+pub(super) fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, now: Timestamp) -> JobState {
     let Some(fact) = facts.get(key) else { return JobState::Absent };
     let job = fact.value();
     let created = fact.created.unwrap_or(now);
@@ -62,7 +67,8 @@ pub fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, now: Time
     let over = fact.deleting || ended_by_us.is_some() || job_condition(&job).is_some();
     let busy = pods.iter().any(|(_, pod)| !is_finished(pod));
     if over && busy {
-        let since = job.pointer("/metadata/deletionTimestamp").and_then(Value::as_str).and_then(|time| time.parse().ok());
+        let since =
+            job.pointer("/metadata/deletionTimestamp").and_then(Value::as_str).and_then(|time| time.parse().ok());
         let waited = since.is_some_and(|since: Timestamp| now.duration_since(since) > ENDING_MAX);
         if !waited {
             return JobState::Ending;
@@ -100,7 +106,8 @@ fn running_or_starting(pod: &Value, created: Timestamp) -> JobState {
     }
     let waiting = statuses.iter().find_map(|status| {
         let waiting = status.pointer("/state/waiting")?;
-        let reason = text(waiting, "reason").filter(|reason| !matches!(*reason, "ContainerCreating" | "PodInitializing"))?;
+        let reason =
+            text(waiting, "reason").filter(|reason| !matches!(*reason, "ContainerCreating" | "PodInitializing"))?;
         let name = text(status, "name").unwrap_or_default();
         Some(complaint(reason, format!("container {name}: {}", text(waiting, "message").unwrap_or(reason))))
     });
@@ -148,7 +155,9 @@ fn ended(job: &Value, deleting: bool, ended_by_us: Option<Complaint>, pods: &[(b
     let pod = pods.iter().map(|(_, pod)| pod).next_back();
     let statuses = pod.map(statuses).unwrap_or_default();
     let outcomes: Vec<Outcome> = statuses.iter().filter_map(|status| said(status)).collect();
-    let has_answer = outcomes.iter().any(|outcome| outcome.error.is_some() || !outcome.hosts.is_empty() || outcome.repository.is_some());
+    let has_answer = outcomes
+        .iter()
+        .any(|outcome| outcome.error.is_some() || !outcome.hosts.is_empty() || outcome.repository.is_some());
     let outcome = outcomes.into_iter().fold(Outcome::default(), joined);
     let died = pod.and_then(|pod| death(pod, &statuses));
     let time = |field: &str| {
@@ -172,7 +181,13 @@ fn ended(job: &Value, deleting: bool, ended_by_us: Option<Complaint>, pods: &[(b
     let is_cut_off = |pod: &Value| !has_answer && (has_begun(pod) || busy);
     let cut_off = pods.iter().filter(|(_, pod)| is_cut_off(pod));
     let cut_off = cut_off.filter_map(|(_, pod)| text(&pod["metadata"], "uid").map(str::to_owned)).collect();
-    Ended { outcome, failure, cut_off, began: time("startedAt").into_iter().min(), ended: time("finishedAt").into_iter().max() }
+    Ended {
+        outcome,
+        failure,
+        cut_off,
+        began: time("startedAt").into_iter().min(),
+        ended: time("finishedAt").into_iter().max(),
+    }
 }
 
 fn has_begun(pod: &Value) -> bool {

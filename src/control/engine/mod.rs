@@ -151,8 +151,7 @@ impl Engine {
                 self.dirty.extend(facts.of_kind(kind).map(|(key, _)| key.clone()));
             }
         }
-        let due: Vec<FactKey> =
-            self.wakes.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
+        let due: Vec<FactKey> = self.wakes.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         self.dirty.extend(due);
         let looked = std::mem::take(&mut self.looked);
         let settings = self.settings.clone();
@@ -171,7 +170,8 @@ impl Engine {
 
     /// Sessions of backups and restores that are not over, the oldest first: who came first has the first place.
     fn runs(&self, world: &World<'_>, questions: &mut Questions<'_>, queue: &mut Queue, wanted: &mut Wanted) {
-        let sessions = world.facts.of_kind(FactKind::BackupSession).chain(world.facts.of_kind(FactKind::RestoreSession));
+        let sessions =
+            world.facts.of_kind(FactKind::BackupSession).chain(world.facts.of_kind(FactKind::RestoreSession));
         let mut open: Vec<_> = sessions.filter(|(_, fact)| is_open(fact)).collect();
         open.sort_by(|(one, first), (other, second)| (first.created, one).cmp(&(second.created, other)));
         for (key, fact) in open {

@@ -16,7 +16,7 @@ use crate::model::step::Complaint;
 const ATTACH_EXPECTED: SignedDuration = SignedDuration::from_secs(10);
 
 /// The state of a Job; one that will never start is ended here.
-pub fn watch(
+pub(super) fn watch(
     world: &World<'_>,
     questions: &mut Questions<'_>,
     wanted: &mut Wanted,
@@ -61,7 +61,7 @@ fn detached(world: &World<'_>, questions: &mut Questions<'_>, job: &FactKey, sin
 }
 
 /// Ends a Job before its time. The reason is written down first, so that it outlives us.
-pub fn end_job(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey, why: &Complaint) {
+pub(super) fn end_job(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey, why: &Complaint) {
     let Some(fact) = world.facts.get(job) else { return };
     if fact.deleting {
         return;
@@ -82,13 +82,13 @@ pub fn end_job(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactK
 }
 
 /// Takes our finalizer off a Job whose end is written down.
-pub fn release(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey) {
+pub(super) fn release(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey) {
     let Some(fact) = world.facts.get(job) else { return };
     unmark(wanted, of, job, &fact.value(), &fact.resource_version, Vec::new());
 }
 
 /// Takes our finalizer off an object, where it has it.
-pub fn unmark(
+pub(super) fn unmark(
     wanted: &mut Wanted,
     of: &FactKey,
     key: &FactKey,

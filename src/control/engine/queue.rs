@@ -20,7 +20,7 @@ struct Taken {
 
 /// Places that are taken. Asked in the order of age, so that nobody is passed over for ever.
 #[derive(Debug)]
-pub struct Queue {
+pub(super) struct Queue {
     limits: Limits,
     running: usize,
     by_repository: BTreeMap<String, Taken>,
@@ -31,20 +31,18 @@ pub struct Queue {
 
 impl Queue {
     /// Of the Jobs that have not ended.
-    pub fn of(facts: &Facts, limits: Limits) -> Self {
-        let mut queue = Self {
-            limits,
-            running: 0,
-            by_repository: BTreeMap::new(),
-            wanted_alone: BTreeSet::new(),
-            waiting: 0,
-        };
+    pub(super) fn of(facts: &Facts, limits: Limits) -> Self {
+        let mut queue =
+            Self { limits, running: 0, by_repository: BTreeMap::new(), wanted_alone: BTreeSet::new(), waiting: 0 };
         // A Job keeps its finalizer, and so its place, until its end is written down.
         let jobs = facts.of_kind(FactKind::Job).filter(|(_, fact)| fact.mentions(keys::FINALIZER));
         for (_, fact) in jobs {
             let job = fact.value();
             let annotation = |key: &str| {
-                job.pointer("/metadata/annotations").and_then(|all| all.get(key)).and_then(|value| value.as_str()).map(str::to_owned)
+                job.pointer("/metadata/annotations")
+                    .and_then(|all| all.get(key))
+                    .and_then(|value| value.as_str())
+                    .map(str::to_owned)
             };
             if let Some(repository) = annotation(keys::ADDRESS) {
                 queue.take(&repository, annotation(keys::EXCLUSIVE).is_some());
@@ -64,7 +62,7 @@ impl Queue {
     }
 
     /// Whether a Job may start; if so, its place is taken.
-    pub fn admit(&mut self, repository: &str, exclusive: bool) -> bool {
+    pub(super) fn admit(&mut self, repository: &str, exclusive: bool) -> bool {
         let taken = self.by_repository.get(repository).copied().unwrap_or_default();
         let there_is_room = self.running < self.limits.all;
         let may = if exclusive {
@@ -74,9 +72,7 @@ impl Queue {
             }
             free
         } else {
-            !taken.exclusive
-                && taken.shared < self.limits.per_repository
-                && !self.wanted_alone.contains(repository)
+            !taken.exclusive && taken.shared < self.limits.per_repository && !self.wanted_alone.contains(repository)
         };
         if may && there_is_room {
             self.take(repository, exclusive);

@@ -18,7 +18,7 @@ use crate::model::invoker::Named;
 use crate::model::step::Step;
 
 /// Keeps the list of those who use it.
-pub fn step(world: &World<'_>, key: &FactKey, wanted: &mut Wanted) {
+pub(super) fn step(world: &World<'_>, key: &FactKey, wanted: &mut Wanted) {
     let Some(fact) = world.facts.get(key) else { return };
     if fact.deleting {
         return;
@@ -28,10 +28,8 @@ pub fn step(world: &World<'_>, key: &FactKey, wanted: &mut Wanted) {
     let Ok(typed) = serde_json::from_value::<Repository>(object) else { return };
     let before = typed.status.get().cloned().unwrap_or_default();
     let named = Named { namespace: key.namespace.clone(), name: key.name.clone() };
-    let mut status = RepositoryStatus {
-        observed_generation: generation.map_or(Field::Absent, Field::Value),
-        ..before.clone()
-    };
+    let mut status =
+        RepositoryStatus { observed_generation: generation.map_or(Field::Absent, Field::Value), ..before.clone() };
     let references = references(world, &named);
     status.references = if references.is_empty() { Field::Absent } else { Field::Value(references) };
     write(world, &named, key, &before, &status, wanted);

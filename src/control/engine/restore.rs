@@ -30,22 +30,22 @@ use crate::model::step::Complaint;
 const AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Phases after which nothing changes any more.
-pub fn is_final(phase: &str) -> bool {
+pub(super) fn is_final(phase: &str) -> bool {
     matches!(phase, "Succeeded" | "Failed" | "Unknown" | "Invalid")
 }
 
 /// The target of a restore, if it can be read.
-pub fn target(fact: &Fact) -> Option<Target> {
+pub(super) fn target(fact: &Fact) -> Option<Target> {
     let typed: RestoreSession = serde_json::from_value(fact.value()).ok()?;
     Restore::parse(&typed).ok()?.member.target
 }
 
-pub fn repository(_: &FactKey, fact: &Fact) -> Option<Named> {
+pub(super) fn repository(_: &FactKey, fact: &Fact) -> Option<Named> {
     let typed: RestoreSession = serde_json::from_value(fact.value()).ok()?;
     Restore::parse(&typed).ok()?.repository
 }
 
-pub fn step(
+pub(super) fn step(
     world: &World<'_>,
     key: &FactKey,
     fact: &Fact,
@@ -95,9 +95,11 @@ impl Restoring<'_, '_, '_> {
         let mut busy = false;
         for (job, deleting) in self.jobs() {
             let Some(fact) = self.world.facts.get(&job) else { continue };
-            let runs = self.world.facts.in_namespace(FactKind::Pod, &job.namespace).any(|(_, pod)| {
-                pod.mentions(&fact.uid) && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
-            });
+            let runs = self
+                .world
+                .facts
+                .in_namespace(FactKind::Pod, &job.namespace)
+                .any(|(_, pod)| pod.mentions(&fact.uid) && !matches!(pod.phase.as_str(), "Succeeded" | "Failed"));
             busy |= runs || !deleting;
             if !deleting {
                 let propagation = Propagation::Foreground;
@@ -287,7 +289,9 @@ impl Restoring<'_, '_, '_> {
             }
         }
         let stats = self.stats();
-        let done = |host: &Host| stats.iter().any(|known| text(&known.hostname) == host.name && text(&known.phase) != "Running");
+        let done = |host: &Host| {
+            stats.iter().any(|known| text(&known.hostname) == host.name && text(&known.phase) != "Running")
+        };
         if hosts.iter().all(done) {
             let failed = stats.iter().any(|known| text(&known.phase) == "Failed");
             self.close(if failed { "Failed" } else { "Succeeded" });
@@ -320,9 +324,9 @@ impl Restoring<'_, '_, '_> {
 
     fn part(&mut self, restore: &Restore, found: &Found, host: &Host, part: &Part, rule: &Rule) -> Option<Ended> {
         let job = FactKey::new(FactKind::Job, &self.key.namespace, &names::restore_job(&self.key.name, part));
-        let timeout = restore.time_out.map_or(self.world.settings.start_timeout, |time_out| {
-            time_out.min(self.world.settings.start_timeout)
-        });
+        let timeout = restore
+            .time_out
+            .map_or(self.world.settings.start_timeout, |time_out| time_out.min(self.world.settings.start_timeout));
         let ensured = "SuccessfullyEnsuredRestoreExecutor";
         match parts::watch(self.world, self.questions, self.wanted, self.key, &job, timeout) {
             JobState::Ended(ended) => return Some(ended),
@@ -349,7 +353,13 @@ impl Restoring<'_, '_, '_> {
         let owner = Owner::of(self.key, self.fact, Component::Restore, created);
         let repository = restore.repository.as_ref()?;
         let failed = |complaint| {
-            Some(Ended { outcome: Default::default(), failure: Some(complaint), cut_off: Vec::new(), began: None, ended: None })
+            Some(Ended {
+                outcome: Default::default(),
+                failure: Some(complaint),
+                cut_off: Vec::new(),
+                began: None,
+                ended: None,
+            })
         };
         let secret = match owner.secret(self.world, repository, found, self.questions, self.wanted) {
             Ok(Some(secret)) => secret,

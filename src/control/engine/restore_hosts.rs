@@ -14,7 +14,7 @@ use crate::model::invoker::Restore;
 /// More replicas than this are no restore of one workload.
 const REPLICAS_MAX: u32 = 1000;
 /// On a claim: the UID of the `RestoreSession` that made it.
-pub const RESTORED_BY: &str = "holdfast.dev/restored-by";
+pub(super) const RESTORED_BY: &str = "holdfast.dev/restored-by";
 
 pub(super) enum Hosts {
     /// Something has to be looked at first.
@@ -30,7 +30,10 @@ pub(super) fn hosts(world: &World<'_>, restore: &Restore, questions: &mut Questi
         return made(restore, questions, since);
     }
     let Some(target) = &restore.member.target else {
-        return Hosts::Fault(Fault::new("NoTarget", "spec.target.ref is missing, and there are no volumeClaimTemplates"));
+        return Hosts::Fault(Fault::new(
+            "NoTarget",
+            "spec.target.ref is missing, and there are no volumeClaimTemplates",
+        ));
     };
     if target.namespace != restore.name.namespace && (workload::is_workload(target) || workload::is_claim(target)) {
         let message = format!("{} lies in another namespace than its RestoreSession", target.spoken());
@@ -74,7 +77,8 @@ fn made(restore: &Restore, questions: &mut Questions<'_>, since: Timestamp) -> H
     });
     match foreign {
         Some(name) => {
-            let message = format!("claim {name} is there already, and may hold data: delete it, or restore under another name");
+            let message =
+                format!("claim {name} is there already, and may hold data: delete it, or restore under another name");
             Hosts::Fault(Fault::new("ClaimExists", message))
         }
         None => Hosts::Known(hosts),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::model::json::text;
 
 /// An empty selector matches everything; one that cannot be read matches nothing and says why.
-pub fn matches(selector: &Value, labels: &BTreeMap<String, String>) -> Result<bool, String> {
+pub(super) fn matches(selector: &Value, labels: &BTreeMap<String, String>) -> Result<bool, String> {
     let wanted = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
     for (key, value) in wanted {
         if labels.get(key).map(String::as_str) != value.as_str() {
@@ -38,10 +38,9 @@ fn holds(expression: &Value, labels: &BTreeMap<String, String>) -> Result<bool, 
 }
 
 /// As the API server takes it in a request.
-pub fn to_query(selector: &Value) -> String {
+pub(super) fn to_query(selector: &Value) -> String {
     let labels = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
-    let mut terms: Vec<String> =
-        labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+    let mut terms: Vec<String> = labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
     for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
         let key = text(expression, "key").unwrap_or_default();
         let values = expression.get("values").and_then(Value::as_array).into_iter().flatten();

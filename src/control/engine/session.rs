@@ -7,10 +7,10 @@ use super::conditions::{self, Verdict};
 use super::deed::{Propagation, Write};
 use super::job_state::{Ended, JobState};
 use super::look::Questions;
+use super::owner::Owner;
 use super::parts;
 use super::queue::Queue;
 use super::repository;
-use super::owner::Owner;
 use super::session_end;
 use super::session_hosts::{self, Hosts};
 use super::session_start::{self, Start};
@@ -44,7 +44,7 @@ pub fn is_final(phase: &str) -> bool {
     matches!(phase, "Succeeded" | "Failed" | "Skipped")
 }
 
-pub fn step(
+pub(super) fn step(
     world: &World<'_>,
     key: &FactKey,
     fact: &Fact,
@@ -84,9 +84,10 @@ fn leave(world: &World<'_>, session: &Session<'_>, wanted: &mut Wanted) {
             let propagation = Propagation::Foreground;
             wanted.push(&session.key, Write::Delete { key: (*key).clone(), uid: fact.uid.clone(), propagation });
         }
-        let runs = world.facts.in_namespace(FactKind::Pod, &key.namespace).any(|(_, pod)| {
-            pod.mentions(&fact.uid) && !matches!(pod.phase.as_str(), "Succeeded" | "Failed")
-        });
+        let runs = world
+            .facts
+            .in_namespace(FactKind::Pod, &key.namespace)
+            .any(|(_, pod)| pod.mentions(&fact.uid) && !matches!(pod.phase.as_str(), "Succeeded" | "Failed"));
         busy |= runs;
         if fact.deleting && !runs {
             parts::release(world, wanted, &session.key, key);
@@ -226,7 +227,11 @@ impl Stages<'_, '_, '_> {
         if !session.is_set("BackendRepositoryInitialized") && !self.initialize(session) {
             return;
         }
-        let initialized = session.status.conditions.get().is_some_and(|list| conditions::is_true(list, "BackendRepositoryInitialized"));
+        let initialized = session
+            .status
+            .conditions
+            .get()
+            .is_some_and(|list| conditions::is_true(list, "BackendRepositoryInitialized"));
         if !initialized {
             return session_end::conclude(session, self.invoker, now);
         }
@@ -248,12 +253,14 @@ impl Stages<'_, '_, '_> {
         const KIND: &str = "BackendRepositoryInitialized";
         let now = self.world.now;
         let status = self.found.repository.status.get();
-        let known = status.is_some_and(|status| status.integrity.get().is_some() || status.last_backup_time.get().is_some());
+        let known =
+            status.is_some_and(|status| status.integrity.get().is_some() || status.last_backup_time.get().is_some());
         if known {
             session.set(KIND, Verdict::True, "BackendRepositoryFound", "The repository exists.", now);
             return true;
         }
-        let Some(ended) = self.part(session, &Part::Initialize, &|run, _| run.repository_job(&Part::Initialize, Work::Initialize))
+        let Some(ended) =
+            self.part(session, &Part::Initialize, &|run, _| run.repository_job(&Part::Initialize, Work::Initialize))
         else {
             return false;
         };
@@ -348,7 +355,8 @@ impl Stages<'_, '_, '_> {
             untagged_are_ours: self.has_one_invoker(),
             unsettled,
         });
-        let Some(ended) = self.part(session, &Part::Finish, &|run, _| run.repository_job(&Part::Finish, work.clone())) else {
+        let Some(ended) = self.part(session, &Part::Finish, &|run, _| run.repository_job(&Part::Finish, work.clone()))
+        else {
             return false;
         };
         session_end::settle_repository(session, &ended, self.world.now);
@@ -366,7 +374,9 @@ impl Stages<'_, '_, '_> {
         let mut gone: Vec<String> = states
             .flat_map(|state| match state {
                 JobState::Ended(ended) => ended.cut_off,
-                JobState::Absent | JobState::Starting { .. } | JobState::Running { .. } | JobState::Ending => Vec::new(),
+                JobState::Absent | JobState::Starting { .. } | JobState::Running { .. } | JobState::Ending => {
+                    Vec::new()
+                }
             })
             .collect();
         gone.sort_unstable();
@@ -391,9 +401,10 @@ impl Stages<'_, '_, '_> {
         build: &dyn Fn(&Run<'_>, &mut Self) -> Result<Value, crate::build::Fault>,
     ) -> Option<Ended> {
         let job = self.key(session, part);
-        let start_timeout = self.invoker.time_out.map_or(self.world.settings.start_timeout, |time_out| {
-            time_out.min(self.world.settings.start_timeout)
-        });
+        let start_timeout = self
+            .invoker
+            .time_out
+            .map_or(self.world.settings.start_timeout, |time_out| time_out.min(self.world.settings.start_timeout));
         match parts::watch(self.world, self.questions, self.wanted, &session.key, &job, start_timeout) {
             JobState::Ended(ended) => return Some(ended),
             JobState::Starting { obstacle: Some(obstacle), .. } => {

@@ -66,7 +66,8 @@ pub(super) fn settle_host(session: &mut Session<'_>, host: &str, ended: &Ended) 
 
 fn stats(host: &str, said: Option<&HostOutcome>, failure: Option<&Complaint>, ended: &Ended) -> HostBackupStats {
     let error = failure.or_else(|| said.and_then(|said| said.error.as_ref()));
-    let snapshots: Vec<SnapshotStats> = said.map(|said| said.snapshots.iter().map(snapshot).collect()).unwrap_or_default();
+    let snapshots: Vec<SnapshotStats> =
+        said.map(|said| said.snapshots.iter().map(snapshot).collect()).unwrap_or_default();
     let seconds = match (ended.began, ended.ended) {
         (Some(began), Some(ended)) => ended.duration_since(began).as_secs(),
         _ => said.map_or(0, |said| i64::try_from(said.seconds).unwrap_or(0)),
@@ -146,10 +147,12 @@ pub(super) fn unsettled(world: &World<'_>, session: &Session<'_>, questions: &mu
 pub(super) fn settle_repository(session: &mut Session<'_>, ended: &Ended, now: Timestamp) {
     let failure = ended.failure.clone().or_else(|| ended.outcome.error.clone());
     let said = ended.outcome.repository.clone().unwrap_or_default();
-    let done = |step: Option<Result<(), Complaint>>| step.unwrap_or_else(|| match &failure {
-        Some(failure) => Err(failure.clone()),
-        None => Ok(()),
-    });
+    let done = |step: Option<Result<(), Complaint>>| {
+        step.unwrap_or_else(|| match &failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(()),
+        })
+    };
     let retention = done(said.retention.map(|step| match step {
         Step::Done(_) => Ok(()),
         Step::Failed(complaint) => Err(complaint),
@@ -165,11 +168,19 @@ pub(super) fn settle_repository(session: &mut Session<'_>, ended: &Ended, now: T
         Err(error) if error.reason == LOCKED => {
             session.set("RetentionPolicyApplied", Verdict::Unknown, "Deferred", &told(error), now);
         }
-        Err(error) => session.set("RetentionPolicyApplied", Verdict::False, "FailedToApplyRetentionPolicy", &told(error), now),
+        Err(error) => {
+            session.set("RetentionPolicyApplied", Verdict::False, "FailedToApplyRetentionPolicy", &told(error), now)
+        }
     }
     match &check {
         Ok(()) => {
-            session.set("RepositoryIntegrityVerified", Verdict::True, "SuccessfullyVerifiedRepositoryIntegrity", "", now);
+            session.set(
+                "RepositoryIntegrityVerified",
+                Verdict::True,
+                "SuccessfullyVerifiedRepositoryIntegrity",
+                "",
+                now,
+            );
         }
         Err(error) => {
             let reason = "FailedToVerifyRepositoryIntegrity";
@@ -274,4 +285,5 @@ pub fn new_session(invoker: &Invoker, at: Timestamp, retry_left: i32) -> Value {
 }
 
 /// How long after its slot a session that nobody made counts as missed.
-pub const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(crate::build::cron_job::STARTING_DEADLINE_SECONDS + 60);
+pub(super) const MISSED_AFTER: SignedDuration =
+    SignedDuration::from_secs(crate::build::cron_job::STARTING_DEADLINE_SECONDS + 60);

@@ -28,7 +28,8 @@ pub(super) fn hosts(world: &World<'_>, invoker: &Invoker, questions: &mut Questi
     if target.namespace != invoker.name.namespace && (workload::is_workload(target) || workload::is_claim(target)) {
         let message = format!(
             "{} lies in another namespace than its BackupConfiguration, and no pod can mount its volumes from there: move the BackupConfiguration to {}",
-            target.spoken(), target.namespace
+            target.spoken(),
+            target.namespace
         );
         return Hosts::Fault(Fault::new("TargetElsewhere", message));
     }
@@ -54,7 +55,10 @@ pub(super) fn of_target(
         let claims = list(questions, Look::Claims { namespace: namespace.clone() }, since);
         let pods = list(questions, Look::Pods { namespace, selector: None }, since);
         let (Some(claims), Some(pods)) = (claims, pods) else { return Hosts::Wait };
-        if !claims.iter().any(|claim| claim.pointer("/metadata/name").and_then(Value::as_str) == Some(target.name.as_str())) {
+        if !claims
+            .iter()
+            .any(|claim| claim.pointer("/metadata/name").and_then(Value::as_str) == Some(target.name.as_str()))
+        {
             return Hosts::Fault(Fault::new("TargetNotAvailable", format!("{} does not exist", target.spoken())));
         }
         let known = Known { workload: None, pods: &pods, claims: &claims };

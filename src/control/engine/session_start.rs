@@ -38,16 +38,16 @@ pub(super) fn decide(world: &World<'_>, session: &Session<'_>, questions: &mut Q
     {
         return start;
     }
-    let failed = |reason: &str, message: String| {
-        Start::Fail(Complaint { reason: reason.to_owned(), message })
-    };
+    let failed = |reason: &str, message: String| Start::Fail(Complaint { reason: reason.to_owned(), message });
     if invoker.driver == Driver::VolumeSnapshotter {
         return failed("DriverMissing", "spec.driver VolumeSnapshotter is no part of this version yet".to_owned());
     }
     if invoker.member.has_hooks {
         return failed("HooksMissing", "spec.hooks are no part of this version yet".to_owned());
     }
-    let Some(repository) = &invoker.repository else { return failed("NoRepository", "it names no Repository".to_owned()) };
+    let Some(repository) = &invoker.repository else {
+        return failed("NoRepository", "it names no Repository".to_owned());
+    };
     let cache = !invoker.member.scratch.disable_caching.get().copied().unwrap_or(false);
     match world.repository(repository, cache) {
         None => {
@@ -73,9 +73,7 @@ fn go_on(
     let since = session.created(world);
     match world.secret(questions, &repository.namespace, &found.place.secret, since) {
         None => Start::Wait,
-        Some(Err(message)) => {
-            Start::Fail(Complaint { reason: "BackendSecretNotAvailable".to_owned(), message })
-        }
+        Some(Err(message)) => Start::Fail(Complaint { reason: "BackendSecretNotAvailable".to_owned(), message }),
         Some(Ok(_)) => Start::Go(Box::new((invoker, found))),
     }
 }
@@ -98,7 +96,11 @@ fn not_its_turn(world: &World<'_>, session: &Session<'_>, invoker: &Invoker) -> 
         "Ready" => {}
         phase => {
             let why = status.conditions.get().into_iter().flatten().find(|condition| {
-                text(&condition.status) != "True" && !matches!(text(&condition.r#type), "Ready" | "LastBackupSucceeded" | "BackupOverdue" | "Reconciling" | "Stalled")
+                text(&condition.status) != "True"
+                    && !matches!(
+                        text(&condition.r#type),
+                        "Ready" | "LastBackupSucceeded" | "BackupOverdue" | "Reconciling" | "Stalled"
+                    )
             });
             let why = why.map_or("", |condition| text(&condition.message));
             return Some(Start::Skip(format!("{whose} is {phase}: {why}")));
@@ -142,6 +144,6 @@ fn restore_of_target(world: &World<'_>, invoker: &Invoker) -> Option<String> {
 }
 
 /// The slot of a session, or when it was made by hand.
-pub fn slot(key: &FactKey, fact: &Fact, now: Timestamp) -> Timestamp {
+pub(super) fn slot(key: &FactKey, fact: &Fact, now: Timestamp) -> Timestamp {
     names::slot(&key.name).or(fact.created).unwrap_or(now)
 }
