@@ -25,6 +25,41 @@ pub struct Place {
     pub endpoint: String,
 }
 
+/// The keys of a storage Secret that a provider reads: no other is ever copied.
+pub fn secret_keys(provider: &str) -> &'static [&'static str] {
+    match provider {
+        "s3" => &["RESTIC_PASSWORD", "CA_CERT_DATA", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+        "gcs" => &["RESTIC_PASSWORD", "CA_CERT_DATA", "GOOGLE_PROJECT_ID", "GOOGLE_SERVICE_ACCOUNT_JSON_KEY"],
+        "azure" => &["RESTIC_PASSWORD", "CA_CERT_DATA", "AZURE_ACCOUNT_NAME", "AZURE_ACCOUNT_KEY", "AZURE_ACCOUNT_SAS"],
+        "b2" => &["RESTIC_PASSWORD", "CA_CERT_DATA", "B2_ACCOUNT_ID", "B2_ACCOUNT_KEY"],
+        "rest" => &["RESTIC_PASSWORD", "CA_CERT_DATA", "REST_SERVER_USERNAME", "REST_SERVER_PASSWORD"],
+        "swift" => SWIFT_KEYS,
+        _ => &["RESTIC_PASSWORD"],
+    }
+}
+
+const SWIFT_KEYS: &[&str] = &[
+    "RESTIC_PASSWORD",
+    "CA_CERT_DATA",
+    "ST_AUTH",
+    "ST_USER",
+    "ST_KEY",
+    "OS_AUTH_URL",
+    "OS_REGION_NAME",
+    "OS_USERNAME",
+    "OS_PASSWORD",
+    "OS_TENANT_ID",
+    "OS_TENANT_NAME",
+    "OS_USER_DOMAIN_NAME",
+    "OS_PROJECT_NAME",
+    "OS_PROJECT_DOMAIN_NAME",
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_APPLICATION_CREDENTIAL_NAME",
+    "OS_APPLICATION_CREDENTIAL_SECRET",
+    "OS_STORAGE_URL",
+    "OS_AUTH_TOKEN",
+];
+
 /// Of a `spec.backend`; when several providers are set, the one that Stash would use.
 pub fn of(backend: &Backend, cache: bool) -> Result<Place, Fault> {
     let secret = text(&backend.storage_secret_name);

@@ -11,8 +11,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, Config};
 
-use super::item::{Extent, Item};
+use super::item::{Extent, Item, Whole};
 use crate::install::verbs::{Verb, allows};
+use crate::model::facts::FactKind;
 use crate::model::object::{Kind, ObjectKey};
 use crate::model::observed::Watched;
 
@@ -92,6 +93,18 @@ impl Handles {
         Api::all_with(self.client.clone(), &resource_of(watched))
     }
 
+    /// All objects of a kind that the engine follows.
+    pub(super) fn facts(&self, kind: FactKind) -> Api<Item<Whole>> {
+        Api::all_with(self.client.clone(), &fact_resource(kind))
+    }
+
+    /// Address of a collection in a namespace, or of a cluster-scoped one; of what the table of verbs has only.
+    pub(super) fn url(&self, api_version: &str, resource: &str, namespace: &str) -> String {
+        let (group, version) = split(api_version);
+        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        if namespace.is_empty() { format!("{root}/{resource}") } else { format!("{root}/namespaces/{namespace}/{resource}") }
+    }
+
     /// Objects of a kind that we write, in the namespace of the key.
     pub(super) fn managed(&self, key: &ObjectKey) -> Api<DynamicObject> {
         let resource = resource_of(Watched::Managed(key.kind));
@@ -127,6 +140,13 @@ fn uses() -> Vec<(String, &'static str, Verb)> {
     for watched in Watched::all() {
         uses.extend([Verb::List, Verb::Watch].map(|verb| (group_of(watched), watched.resource(), verb)));
     }
+    for kind in FactKind::ALL {
+        let group = split(kind.api_version()).0;
+        uses.extend([Verb::List, Verb::Watch].map(|verb| (group.to_owned(), kind.resource(), verb)));
+    }
+    for (api_version, resource, verb) in super::deeds::USES.iter().chain(super::looks::USES) {
+        uses.push((split(api_version).0.to_owned(), resource, *verb));
+    }
     for watched in Kind::ALL.map(Watched::Managed) {
         uses.extend([Verb::Get, Verb::Create, Verb::Patch].map(|verb| (group_of(watched), watched.resource(), verb)));
     }
@@ -141,6 +161,11 @@ fn uses() -> Vec<(String, &'static str, Verb)> {
 fn resource_of(watched: Watched) -> ApiResource {
     let (group, version) = split(watched.api_version());
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, watched.kind()), watched.resource())
+}
+
+fn fact_resource(kind: FactKind) -> ApiResource {
+    let (group, version) = split(kind.api_version());
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.as_str()), kind.resource())
 }
 
 fn group_of(watched: Watched) -> String {
@@ -168,7 +193,8 @@ mod tests {
             assert!(allows(group, resource, *verb), "{group} {resource} {verb:?}");
         }
         for right in RIGHTS {
-            for verb in right.verbs {
+            // A role is bound by no handle of ours, but by the API server that sees a binding made.
+            for verb in right.verbs.iter().filter(|verb| **verb != Verb::Bind) {
                 let granted = (right.group.to_owned(), right.resource, *verb);
                 assert!(used.contains(&granted), "{granted:?} is granted and not used");
             }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::{ApiResource, DynamicResourceScope};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::model::json::text;
 use crate::model::observed::Part;
@@ -70,7 +70,9 @@ impl<'de, P: Extent> Deserialize<'de> for Item<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(deserializer)?;
         if let Some(fields) = value.as_object_mut() {
-            trim_status(fields);
+            if P::PART != Part::Whole {
+                fields.remove("status");
+            }
             if P::PART == Part::Volumes {
                 let spec = fields.remove("spec").as_ref().map(volumes_of);
                 fields.extend(spec.map(|spec| ("spec".to_owned(), spec)));
@@ -93,14 +95,6 @@ impl<'de, P: Extent> Deserialize<'de> for Item<P> {
             ..ObjectMeta::default()
         };
         Ok(Self { meta, value, part: PhantomData })
-    }
-}
-
-/// All of the status that planning reads: when a Repository was last written.
-fn trim_status(fields: &mut Map<String, Value>) {
-    let status = fields.remove("status");
-    if let Some(time) = status.as_ref().and_then(|status| status.get("lastBackupTime")) {
-        fields.insert("status".to_owned(), json!({"lastBackupTime": time}));
     }
 }
 

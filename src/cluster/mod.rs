@@ -2,11 +2,13 @@
 
 pub mod api;
 pub mod apply;
+pub mod deeds;
 pub mod error;
 pub mod events;
 mod exchange;
 mod item;
 pub mod lease;
+pub mod looks;
 pub mod observe;
 mod patience;
 pub mod state;

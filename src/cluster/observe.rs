@@ -62,7 +62,10 @@ pub async fn dump(handles: &Handles, managed_fields: bool) -> Result<Vec<Value>,
     for watched in Watched::all() {
         let mut items = Vec::new();
         let listed = list(handles, watched, |listed| match listed {
-            Listed::Object(object) => items.push(object),
+            Listed::Object(mut object) => {
+                trim_status(&mut object);
+                items.push(object);
+            }
             Listed::Again => items.clear(),
         });
         let metadata = match listed.await? {
@@ -81,6 +84,14 @@ pub async fn dump(handles: &Handles, managed_fields: bool) -> Result<Vec<Value>,
         lists.push(json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}));
     }
     Ok(lists)
+}
+
+/// All of the status that planning reads: when a Repository was last written.
+fn trim_status(object: &mut Value) {
+    let Some(fields) = object.as_object_mut() else { return };
+    if let Some(time) = fields.remove("status").and_then(|status| status.get("lastBackupTime").cloned()) {
+        fields.insert("status".to_owned(), json!({"lastBackupTime": time}));
+    }
 }
 
 async fn list(handles: &Handles, watched: Watched, each: impl FnMut(Listed)) -> Result<Result<(), Gap>, Failure> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::verbs::{RIGHTS, Right, Scope, Verb};
+use super::verbs::{RIGHTS, Right, Scope, TRIGGER_RIGHTS, TRIGGER_ROLE, Verb};
 
 /// Name of the `ServiceAccount`, the role and the binding in the namespace. What belongs to no namespace ends in it,
 /// so that a second installation neither changes nor takes away the rights of the first.
@@ -12,7 +12,13 @@ pub const ACCOUNT: &str = "holdfast";
 
 const API: &str = "rbac.authorization.k8s.io";
 
-/// `ServiceAccount`, `ClusterRole`, `ClusterRoleBinding`, `Role` and `RoleBinding`, in this order.
+/// The role of the trigger of an installation: the daemon binds it in the namespaces of invokers.
+pub fn trigger_role(namespace: &str) -> String {
+    format!("{TRIGGER_ROLE}-{namespace}")
+}
+
+/// `ServiceAccount`, `ClusterRole`, `ClusterRoleBinding`, `Role` and `RoleBinding`, in this order, and the `ClusterRole` of the
+/// trigger.
 pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
     let subjects = json!([{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}]);
     let object = |api_version: &str, kind: &str, name: &str, own: bool| {
@@ -29,9 +35,11 @@ pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
     };
     let role = |kind: &str, scope: Scope| {
         let mut role = object(&version, kind, &name(scope), scope == Scope::OwnNamespace);
-        role["rules"] = rules(scope);
+        role["rules"] = rules(RIGHTS, scope, namespace);
         role
     };
+    let mut trigger = object(&version, "ClusterRole", &trigger_role(namespace), false);
+    trigger["rules"] = rules(TRIGGER_RIGHTS, Scope::Cluster, namespace);
     let binding = |kind: &str, role: &str, scope: Scope| {
         let mut binding = object(&version, kind, &name(scope), scope == Scope::OwnNamespace);
         binding["roleRef"] = json!({"apiGroup": API, "kind": role, "name": name(scope)});
@@ -44,6 +52,7 @@ pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
         binding("ClusterRoleBinding", "ClusterRole", Scope::Cluster),
         role("Role", Scope::OwnNamespace),
         binding("RoleBinding", "Role", Scope::OwnNamespace),
+        trigger,
     ]
 }
 
@@ -51,9 +60,9 @@ pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
 type Rule<'a> = (&'a str, &'a [Verb], &'a [&'a str]);
 
 /// Rules of one scope; resources of a group that share verbs and names share a rule.
-fn rules(scope: Scope) -> Value {
+fn rules(rights: &[Right], scope: Scope, namespace: &str) -> Value {
     let mut grouped: BTreeMap<Rule<'_>, Vec<&str>> = BTreeMap::new();
-    for Right { group, resource, verbs, scope: of, names, why: _ } in RIGHTS {
+    for Right { group, resource, verbs, scope: of, names, why: _ } in rights {
         if *of == scope {
             grouped.entry((group, verbs, names)).or_default().push(resource);
         }
@@ -64,7 +73,8 @@ fn rules(scope: Scope) -> Value {
             let verbs: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
             let mut rule = json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
             if !names.is_empty() {
-                rule["resourceNames"] = json!(names);
+                let own = |name: &&str| if *name == TRIGGER_ROLE { trigger_role(namespace) } else { (*name).to_owned() };
+                rule["resourceNames"] = names.iter().map(own).collect();
             }
             rule
         })
@@ -96,6 +106,7 @@ mod tests {
             .collect();
         let table: BTreeSet<(String, String, String)> = RIGHTS
             .iter()
+            .chain(TRIGGER_RIGHTS)
             .flat_map(|right| {
                 right
                     .verbs
@@ -122,7 +133,7 @@ mod tests {
     fn only_the_own_namespace_role_touches_leases_and_config_maps() {
         let objects = rbac("backup", &json!({}));
         let kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
-        assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
+        assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ClusterRole"]);
         let cluster = objects[1]["rules"].to_string();
         assert!(!cluster.contains("leases") && !cluster.contains("configmaps"), "{cluster}");
         assert_eq!(objects[3]["metadata"]["namespace"], "backup");

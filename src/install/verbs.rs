@@ -15,6 +15,8 @@ pub enum Verb {
     Update,
     Patch,
     Delete,
+    /// Of a role, to accounts that do not have its rights themselves.
+    Bind,
 }
 
 impl Verb {
@@ -27,6 +29,7 @@ impl Verb {
             Verb::Update => "update",
             Verb::Patch => "patch",
             Verb::Delete => "delete",
+            Verb::Bind => "bind",
         }
     }
 }
@@ -59,18 +62,34 @@ const FOLLOW: &[Verb] = &[Verb::List, Verb::Watch];
 const KEEP: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch, Verb::Create, Verb::Patch];
 const OWN: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete];
 
+/// Followed in part, and looked at whole when a run begins: its volumes and users.
+const LOOK: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch];
+
 const STASH: &str = "stash.appscode.com";
 const TARGET: &str = "may be a target: its annotations say whether it is backed up";
 
-/// Everything that the daemon may do. No Secret, no wildcard.
+/// The role of the pods of `CronJob`s; in a cluster the namespace of the daemon stands behind it.
+pub const TRIGGER_ROLE: &str = "holdfast-trigger";
+/// What the role of the trigger may do, in the namespaces that it is bound in.
+pub const TRIGGER_RIGHTS: &[Right] = &[
+    write(STASH, "backupconfigurations", &[Verb::Get], "whose session it is"),
+    write(STASH, "backupsessions", &[Verb::Create], "one for each slot"),
+];
+
+/// What a run is made of: made, followed, marked and removed.
+const RUN: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete];
+/// What a namespace with backups needs once.
+const SHARE: &[Verb] = &[Verb::List, Verb::Watch, Verb::Create, Verb::Patch];
+
+/// Everything that the daemon may do. No wildcard; of Secrets one at a time, and never a list.
 pub const RIGHTS: &[Right] = &[
     follow("", "namespaces", "objects are written only into namespaces that exist and stay"),
-    follow("", "persistentvolumeclaims", TARGET),
+    write("", "persistentvolumeclaims", &[Verb::List, Verb::Watch, Verb::Create], "may be a target; interim volumes and restored claims"),
     follow("", "replicationcontrollers", TARGET),
-    follow("apps", "daemonsets", TARGET),
-    follow("apps", "deployments", TARGET),
+    write("apps", "daemonsets", LOOK, TARGET),
+    write("apps", "deployments", LOOK, TARGET),
     follow("apps", "replicasets", TARGET),
-    follow("apps", "statefulsets", TARGET),
+    write("apps", "statefulsets", LOOK, TARGET),
     follow("appcatalog.appscode.com", "appbindings", TARGET),
     follow(STASH, "backupblueprints", "blueprints may live in the cluster, put there by another GitOps tool"),
     write(STASH, "repositories", KEEP, "written from Git and blueprints; never deleted, it is the way to the data"),
@@ -78,6 +97,27 @@ pub const RIGHTS: &[Right] = &[
     write(STASH, "backupbatches", OWN, "written from Git"),
     write(STASH, "functions", OWN, "written from Git"),
     write(STASH, "tasks", OWN, "written from Git"),
+    write(STASH, "repositories/status", &[Verb::Patch], "what the last session found"),
+    write(STASH, "backupconfigurations/status", &[Verb::Patch], "conditions and phase"),
+    write(STASH, "backupsessions", RUN, "one run each"),
+    write(STASH, "backupsessions/status", &[Verb::Patch], "what became of it"),
+    write(STASH, "restoresessions", &[Verb::List, Verb::Watch, Verb::Patch], "one restore each"),
+    write(STASH, "restoresessions/status", &[Verb::Patch], "what became of it"),
+    write("batch", "jobs", RUN, "the parts of a run"),
+    write("batch", "cronjobs", &[Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete], "trigger sessions at their slots"),
+    write("", "pods", FOLLOW, "what became of a Job; on which node and as which user an application works"),
+    write("", "events", &[Verb::List], "why a Job has no pod, or a pod does not start"),
+    write("", "secrets", &[Verb::Get, Verb::Create], "whether a storage Secret is there; its copy for a session elsewhere"),
+    write("", "serviceaccounts", SHARE, "of the trigger"),
+    write("rbac.authorization.k8s.io", "rolebindings", SHARE, "of the trigger, to the role that is shipped"),
+    Right {
+        group: "rbac.authorization.k8s.io",
+        resource: "clusterroles",
+        verbs: &[Verb::Bind],
+        scope: Scope::Cluster,
+        names: &[TRIGGER_ROLE],
+        why: "the trigger gets its rights, and no other role is given to anybody",
+    },
     write("events.k8s.io", "events", &[Verb::Create], "tells the owner of a target what was refused or undone"),
     own("coordination.k8s.io", "leases", &[Verb::Create], &[], "a create carries no name that RBAC could compare"),
     own("coordination.k8s.io", "leases", &[Verb::Get, Verb::Update], &[LEASE], "one process writes at a time"),
@@ -112,10 +152,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neither_secrets_nor_wildcards_nor_deletes_of_repositories() {
+    fn no_wildcard_no_list_of_secrets_and_no_delete_of_repositories() {
         for right in RIGHTS {
             assert!(!right.group.contains('*') && !right.resource.contains('*'), "{right:?}");
-            assert!(right.resource != "secrets" && !right.resource.starts_with("pods"), "{right:?}");
+            let verbs = |allowed: &[Verb]| right.verbs.iter().all(|verb| allowed.contains(verb));
+            assert!(right.resource != "secrets" || verbs(&[Verb::Get, Verb::Create]), "{right:?}");
+            assert!(!right.resource.starts_with("pods") || verbs(FOLLOW), "{right:?}");
             assert!(!right.verbs.is_empty() && !right.why.is_empty(), "{right:?}");
         }
         assert!(!allows(STASH, "repositories", Verb::Delete));

@@ -243,7 +243,7 @@ impl Configuration<'_, '_> {
                 true
             }
             Scheduler::CronJob => {
-                for object in rights::trigger(&self.key.namespace) {
+                for object in rights::trigger(&self.key.namespace, &self.world.settings.trigger_role) {
                     self.keep(object);
                 }
                 let is_there = live.is_some_and(|live| holds(&live.value(), &wanted));

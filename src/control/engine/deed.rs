@@ -27,23 +27,12 @@ pub enum Write {
         finalizers: Option<Vec<String>>,
         annotations: Vec<(String, String)>,
     },
-    /// Copies a Secret of another namespace, as long as its owner lives.
-    Project {
-        manifest: Value,
-        from: (String, String),
-    },
+    /// Copies these keys of a Secret of another namespace, as far as it has them.
+    Project { manifest: Value, from: (String, String), keys: &'static [&'static str] },
     Delete {
         key: FactKey,
         uid: String,
         propagation: Propagation,
-    },
-    /// Tells about an object.
-    Tell {
-        about: FactKey,
-        uid: String,
-        warning: bool,
-        reason: String,
-        message: String,
     },
 }
 

@@ -9,6 +9,7 @@ use super::world::{Found, Wanted, World, text};
 use crate::api::claim::ClaimTemplate;
 use crate::build::labels::{self, Component};
 use crate::build::names;
+use crate::build::place::secret_keys;
 use crate::model::facts::{Fact, FactKey};
 use crate::model::invoker::Named;
 use crate::model::names::{NAME_LENGTH_MAX, limited};
@@ -53,7 +54,8 @@ impl<'a> Owner<'a> {
             Some(Seen::Missing) => {
                 let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": self.metadata(&name)});
                 let from = (repository.namespace.clone(), found.place.secret.clone());
-                wanted.push(self.key, Write::Project { manifest, from });
+                let keys = secret_keys(found.place.provider);
+                wanted.push(self.key, Write::Project { manifest, from, keys });
                 Ok(None)
             }
         }

@@ -35,6 +35,8 @@ pub enum Model {
 pub struct Settings {
     /// Image of our own steps and of the trigger.
     pub image: String,
+    /// Shipped `ClusterRole` of the trigger.
+    pub trigger_role: String,
     pub zone: String,
     pub scheduler: Scheduler,
     pub model: Model,
