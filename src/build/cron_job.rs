@@ -21,7 +21,7 @@ pub fn cron_job(invoker: &Invoker, schedule: &Schedule, default_zone: &str, imag
     let settings = invoker.member.runtime.pod.get().unwrap_or(&none);
     let container = invoker.member.runtime.container.get();
     let job = json!({"name": "holdfast-trigger", "image": image, "imagePullPolicy": "IfNotPresent",
-        "args": ["trigger", invoker.name.name, "--slot-of-pod"],
+        "args": ["trigger", invoker.name.name],
         "env": [
             {"name": "HOLDFAST_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
             {"name": "HOLDFAST_SLOT_JOB", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['batch.kubernetes.io/job-name']"}}},

@@ -10,6 +10,7 @@ pub mod place;
 pub mod pod;
 pub mod rights;
 pub mod security;
+pub mod session;
 pub mod task;
 pub mod variables;
 pub mod workload;

@@ -1,5 +1,6 @@
 //! Commands and flags. Every flag of the daemon has an environment twin `HOLDFAST_*`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -58,6 +59,8 @@ pub enum Command {
     Manifests(ManifestsArgs),
     /// Print the reference: a page, or the JSON Schema of all documents.
     Docs { topic: Topic },
+    /// Start a backup now.
+    Trigger(TriggerArgs),
     /// Run the daemon.
     Daemon(Box<DaemonArgs>),
     /// Print a completion script for a shell.
@@ -273,6 +276,66 @@ pub struct DaemonArgs {
     pub cache_dir: Option<PathBuf>,
     #[command(flatten)]
     pub planning: PlanningArgs,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// How backups and restores are run.
+#[derive(Clone, Debug, Args)]
+pub struct EngineArgs {
+    /// Who runs backups and restores: this daemon, or a Stash that is installed.
+    #[arg(long, env = "HOLDFAST_ENGINE", value_enum, default_value_t = EngineChoice::Builtin)]
+    pub engine: EngineChoice,
+    /// What creates a session at its slot: a CronJob with a pod for each, or the daemon without one.
+    #[arg(long, env = "HOLDFAST_SCHEDULER", value_enum, default_value_t = SchedulerChoice::Cronjob)]
+    pub scheduler: SchedulerChoice,
+    /// How volumes of a workload are reached where its annotation holdfast.dev/model does not say.
+    #[arg(long, env = "HOLDFAST_WORKLOAD_MODEL", value_enum, default_value_t = ModelChoice::Sidecar)]
+    pub workload_model: ModelChoice,
+    /// Copy the Secret of a Repository of another namespace into that of a session, for its time, where its usagePolicy allows that.
+    #[arg(long, env = "HOLDFAST_SECRET_PROJECTION")]
+    pub secret_projection: bool,
+    /// How long a pod may take to start before its target is given up.
+    #[arg(long, env = "HOLDFAST_START_TIMEOUT", default_value = "10m", value_name = "DURATION", value_parser = interval)]
+    pub start_timeout: SignedDuration,
+    /// Image of the pods of sessions.
+    #[arg(long, env = "HOLDFAST_AGENT_IMAGE", default_value = IMAGE, value_name = "IMAGE")]
+    pub agent_image: String,
+    /// Jobs that run at a time, in all.
+    #[arg(long, env = "HOLDFAST_MAX_JOBS", default_value = "20", value_name = "COUNT")]
+    pub max_jobs: NonZeroUsize,
+    /// Jobs that run at a time on one repository.
+    #[arg(long, env = "HOLDFAST_MAX_JOBS_PER_REPOSITORY", default_value = "5", value_name = "COUNT")]
+    pub max_jobs_per_repository: NonZeroUsize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    Builtin,
+    External,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchedulerChoice {
+    Cronjob,
+    Internal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelChoice {
+    Sidecar,
+    Job,
+}
+
+/// What a pod of a CronJob runs, and what a person may.
+#[derive(Clone, Debug, Args)]
+pub struct TriggerArgs {
+    /// Name of the BackupConfiguration, in the namespace that -n gives.
+    #[arg(value_name = "BACKUPCONFIGURATION")]
+    pub invoker: String,
+    /// The session is that of the slot of this Job of a CronJob; without it, of now.
+    #[arg(long, env = "HOLDFAST_SLOT_JOB", hide = true, value_name = "JOB")]
+    pub slot_job: Option<String>,
 }
 
 /// `[a-z0-9-]{1,40}`: it becomes part of a branch name.

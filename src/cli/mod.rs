@@ -14,6 +14,7 @@ mod repo;
 mod run_daemon;
 mod source;
 mod status;
+mod trigger;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Catalogue { image } => install::catalogue(&image),
         Command::Manifests(args) => install::manifests(&args),
         Command::Docs { topic } => docs::run(topic),
+        Command::Trigger(args) => trigger::run(&args, &cli.connection),
         Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -4,26 +4,30 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use super::args::{Connection, DaemonArgs};
+use super::args::{Connection, DaemonArgs, EngineChoice, ModelChoice, SchedulerChoice};
 use super::connection::{connect, runtime};
 use super::source::{endpoint, source};
 use crate::cron;
-use crate::daemon::{self, Settings, StatusSettings};
+use crate::control::engine::Limits;
+use crate::control::engine::world::{Model, Scheduler};
+use crate::daemon::{self, EngineSettings, Settings, StatusSettings};
 use crate::git::{SigningKey, SourceSettings};
+use crate::install::rbac::trigger_role;
 use crate::telemetry;
 
 pub(super) fn run(args: &DaemonArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
     telemetry::start(args.log_format, &args.log)?;
-    let settings = settings(args)?;
+    // What is wrong with the flags is said before anything is connected to.
+    settings(args, "")?;
     runtime()?.block_on(async {
         let handles = connect(connection).await?;
-        daemon::run(settings, handles).await
+        daemon::run(settings(args, handles.namespace())?, handles).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line chooses where the cache lies")]
-fn settings(args: &DaemonArgs) -> anyhow::Result<Settings> {
+fn settings(args: &DaemonArgs, namespace: &str) -> anyhow::Result<Settings> {
     let Some(cluster_name) = args.planning.cluster_name.clone() else {
         bail!("--cluster-name is required: the status branch is named after it");
     };
@@ -44,8 +48,33 @@ fn settings(args: &DaemonArgs) -> anyhow::Result<Settings> {
         full_pass: args.full_pass,
         planning: args.planning.settings(),
         time_zone: args.time_zone.clone(),
+        engine: engine(args, namespace),
         listen: args.listen.clone(),
         instance: instance(),
+    })
+}
+
+/// `namespace` is the daemon's own.
+fn engine(args: &DaemonArgs, namespace: &str) -> Option<EngineSettings> {
+    let engine = &args.engine;
+    if engine.engine == EngineChoice::External {
+        return None;
+    }
+    Some(EngineSettings {
+        image: engine.agent_image.clone(),
+        trigger_role: trigger_role(namespace),
+        zone: args.time_zone.clone(),
+        scheduler: match engine.scheduler {
+            SchedulerChoice::Cronjob => Scheduler::CronJob,
+            SchedulerChoice::Internal => Scheduler::Internal,
+        },
+        model: match engine.workload_model {
+            ModelChoice::Sidecar => Model::Sidecar,
+            ModelChoice::Job => Model::Job,
+        },
+        start_timeout: engine.start_timeout,
+        limits: Limits { all: engine.max_jobs.get(), per_repository: engine.max_jobs_per_repository.get() },
+        projection: engine.secret_projection,
     })
 }
 

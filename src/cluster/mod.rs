@@ -12,4 +12,5 @@ pub mod looks;
 pub mod observe;
 mod patience;
 pub mod state;
+pub mod trigger;
 pub mod watch;

@@ -44,6 +44,11 @@ pub enum Event {
     /// Everything that planning needs was listed once.
     ClusterListed,
     Passed(Passed),
+    /// What the report says of runs may differ.
+    RunsChanged {
+        /// A backup has failed, or a restore went on.
+        urgent: bool,
+    },
     /// The status branch was written, or already said everything.
     Recorded(Result<(), RecordFailure>),
     /// The daemon shall end.
@@ -186,6 +191,7 @@ impl Gitops {
                 self.mark_dirty(now);
             }
             Event::Passed(passed) => self.passed(passed, now),
+            Event::RunsChanged { urgent } => self.recorder.changed(urgent, now),
             Event::Recorded(result) => {
                 self.record_lane = Lane::Idle;
                 self.look_at = after(now, self.settings.full_pass);

@@ -1,5 +1,6 @@
 //! The daemon: carries out the effects of the control loop and hands their results back, nothing else.
 
+mod engine;
 mod hints;
 mod http;
 mod pass;
@@ -21,6 +22,7 @@ use crate::clock;
 use crate::cluster::api::Handles;
 use crate::cluster::lease::Leader;
 use crate::cluster::watch::{FAILING_MAX, Watches};
+pub use crate::control::engine::world::Settings as EngineSettings;
 use crate::control::gitops::{self, Effect, Event, Gitops};
 use crate::git::SourceSettings;
 use crate::metrics::Metrics;
@@ -49,6 +51,8 @@ pub struct Settings {
     pub interval: SignedDuration,
     pub full_pass: SignedDuration,
     pub planning: plan::Settings,
+    /// None where an installed Stash runs what is to be run.
+    pub engine: Option<EngineSettings>,
     pub time_zone: String,
     pub listen: String,
     /// Name of the pod or host, for the Lease and the commits.
@@ -93,6 +97,7 @@ pub async fn run(settings: Settings, handles: Handles) -> anyhow::Result<()> {
     say_how_status_is_written(&shared)?;
     http::start(&shared, &mut tasks).await?;
     follow(&shared, &events, &mut tasks);
+    engine::start(&shared, shared.settings.engine.clone(), events.clone(), &mut tasks);
     let state = Gitops::new(loop_settings, writes_status, clock::now());
     let ended = drive(&shared, state, events, inbox, &mut tasks).await;
     shared.leader.release().await;
@@ -223,6 +228,7 @@ impl Shared {
             | Event::ClusterChanged
             | Event::ClusterListed
             | Event::Passed(_)
+            | Event::RunsChanged { .. }
             | Event::Recorded(Err(_))
             | Event::Stopping => {}
         }

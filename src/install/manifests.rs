@@ -65,6 +65,7 @@ impl Settings {
             format!("--cluster-name={}", self.cluster_name),
             format!("--git-url={}", self.git_url),
             format!("--listen=:{PORT}"),
+            format!("--agent-image={}", self.image),
         ];
         arguments.extend(self.secrets().map(|secret| secret.flag.to_owned()));
         arguments.extend(self.flags.iter().cloned());
@@ -197,7 +198,16 @@ mod tests {
         let kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
         assert_eq!(
             kinds,
-            ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Deployment"]
+            [
+                "Namespace",
+                "ServiceAccount",
+                "ClusterRole",
+                "ClusterRoleBinding",
+                "Role",
+                "RoleBinding",
+                "ClusterRole",
+                "Deployment"
+            ]
         );
         for object in &objects {
             if let Some(namespace) = object["metadata"].get("namespace") {
@@ -237,7 +247,7 @@ mod tests {
     fn the_same_settings_give_the_same_bytes() {
         let text = to_yaml(&manifests(&settings()));
         assert_eq!(text, to_yaml(&manifests(&settings())));
-        assert_eq!(text.matches("---\n").count(), 7);
+        assert_eq!(text.matches("---\n").count(), 8);
         assert!(text.contains("- --cluster-name=prod-eu1\n"), "{text}");
     }
 }

@@ -65,6 +65,7 @@ pub struct Metrics {
     steps: Family<Outcome, Counter>,
     passes: Counter,
     pass_seconds: Number,
+    jobs_waiting: Gauge,
 }
 
 impl Default for Metrics {
@@ -88,6 +89,7 @@ impl Default for Metrics {
             steps: Family::default(),
             passes: Counter::default(),
             pass_seconds: Number::default(),
+            jobs_waiting: Gauge::default(),
         };
         metrics.register();
         metrics.show_zeros();
@@ -116,7 +118,9 @@ impl Metrics {
             steps,
             passes,
             pass_seconds,
+            jobs_waiting,
         } = self;
+        registry.register("jobs_waiting", "Jobs that wait for a place among the limits", jobs_waiting.clone());
         registry.register("leader", "1 while this process may write", leader.clone());
         registry.register("source_failures", "Failed looks at the source in a row", source_failures.clone());
         registry.register("source_read_timestamp_seconds", "When the source was last read", source_read.clone());
@@ -198,6 +202,11 @@ impl Metrics {
 
     pub fn read_only(&self, read_only: bool) {
         self.read_only.set(i64::from(read_only));
+    }
+
+    /// Jobs that wait for a place.
+    pub fn runs_waiting(&self, waiting: usize) {
+        self.jobs_waiting.set(count(waiting));
     }
 
     pub fn pass(&self, plan: &Plan, applied: &Applied, took: SignedDuration) {

@@ -1,7 +1,6 @@
 //! What became of hosts, repository and session, as Stash's status says it.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 
 use super::conditions::{self, Verdict};
 use super::deed::Write;
@@ -12,7 +11,8 @@ use super::world::{Wanted, World, text};
 use crate::api::backup_session::{FileStats, HostBackupStats, SnapshotStats};
 use crate::api::field::Field;
 use crate::api::target::TargetRef;
-use crate::build::{labels, names};
+use crate::build::names;
+pub use crate::build::session::new_session;
 use crate::model::facts::{FactKey, FactKind};
 use crate::model::human;
 use crate::model::invoker::{Invoker, Target};
@@ -262,26 +262,6 @@ pub(super) fn retry(world: &World<'_>, session: &Session<'_>, wanted: &mut Wante
     status.retried = Field::Value(true);
     let status = serde_json::to_value(&status).unwrap_or_default();
     wanted.status(&session.key, &session.fact.uid, &session.fact.resource_version, &status);
-}
-
-/// A session for a moment: of that name there is one, however often it is asked for.
-pub fn new_session(invoker: &Invoker, at: Timestamp, retry_left: i32) -> Value {
-    json!({
-        "apiVersion": "stash.appscode.com/v1beta1", "kind": "BackupSession",
-        "metadata": {
-            "name": names::session(&invoker.name.name, at),
-            "namespace": invoker.name.namespace,
-            "labels": labels::session(&invoker.name, "BackupConfiguration", invoker.member.target.as_ref()),
-            "ownerReferences": [{
-                "apiVersion": "stash.appscode.com/v1beta1", "kind": "BackupConfiguration", "name": invoker.name.name,
-                "uid": invoker.uid, "controller": true, "blockOwnerDeletion": false,
-            }],
-        },
-        "spec": {
-            "invoker": {"apiGroup": "stash.appscode.com", "kind": "BackupConfiguration", "name": invoker.name.name},
-            "retryLeft": retry_left,
-        },
-    })
 }
 
 /// How long after its slot a session that nobody made counts as missed.
