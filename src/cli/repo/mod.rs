@@ -3,7 +3,6 @@
 pub(super) mod args;
 pub(super) mod exit;
 mod keep;
-mod limit;
 mod list;
 mod maintain;
 mod producer;

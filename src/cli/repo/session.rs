@@ -2,26 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use jiff::Timestamp;
 
 use super::args::{BucketLookup, RepositoryArgs};
 use super::exit;
-use super::limit;
 use super::secret;
 use crate::cli::output::print;
 use crate::clock;
 use crate::repository::{
-    Access, Address, Cached, Cancel, Held, Lock, Locks, Lookup, Maker, Mode, Opened, Store, Trust, connect,
+    Access, Address, Cached, Cancel, Ending, Held, Lock, Locks, Lookup, Maker, Mode, Opened, Store, Trust, connect,
+    memory_limit,
 };
 
-/// The work has so long to end, and then its locks to be removed: a second, in all.
-const GRACE: Duration = Duration::from_millis(450);
-/// After a failure: the work has had its patience with a store that does not answer.
-const LAST_TRY: Duration = Duration::from_secs(10);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -29,14 +23,14 @@ const MIB: u64 = 1 << 20;
 pub(super) struct Session<'a> {
     pub(super) args: &'a RepositoryArgs,
     pub(super) cancel: Cancel,
-    held: Arc<Mutex<Vec<Arc<Held>>>>,
+    ending: Ending,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn begin(args: &'a RepositoryArgs) -> anyhow::Result<Self> {
-        let session = Self { args, cancel: Cancel::default(), held: Arc::default() };
-        end_on_signal(session.cancel.clone(), Arc::clone(&session.held))?;
-        Ok(session)
+        let ending = Ending::default();
+        ending.on_signal(|| process::exit(exit::CANCELLED.into())).context("no thread for signals")?;
+        Ok(Self { args, cancel: ending.cancel().clone(), ending })
     }
 
     pub(super) fn address(&self) -> anyhow::Result<String> {
@@ -95,7 +89,7 @@ impl<'a> Session<'a> {
     fn reach(&self, address: &str, password: &str, cache: Option<PathBuf>) -> anyhow::Result<Repository> {
         let store = self.store(address, self.cancel.clone())?;
         let is_remote = !matches!(address.parse()?, Address::Local(_));
-        let mut opened = Opened::open(Arc::clone(&store), password)?.within(limit::memory());
+        let mut opened = Opened::open(Arc::clone(&store), password)?.within(memory_limit());
         if let Some(folder) = cache.filter(|_| is_remote) {
             let id = opened.config().id.to_string();
             let cached = Cached::new(store, &folder, &id, self.args.cache_limit.saturating_mul(MIB));
@@ -115,9 +109,7 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn lock(&self, repository: &Repository, mode: Mode) -> anyhow::Result<Arc<Held>> {
-        let held = Arc::new(repository.locks.take(mode, self.args.retry_lock)?);
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&held));
-        Ok(held)
+        Ok(self.ending.keep(repository.locks.take(mode, self.args.retry_lock)?))
     }
 
     /// Says what was done, unless only what was asked for is wanted.
@@ -127,12 +119,12 @@ impl<'a> Session<'a> {
 
     /// Gives back all locks: whoever comes next needs not wait for this process to end.
     pub(super) fn end(&self) {
-        release(&self.held);
+        self.ending.release();
     }
 
     /// The same after a failure.
     pub(super) fn give_up(&self) {
-        if !release_within(Arc::clone(&self.held), LAST_TRY) {
+        if !self.ending.give_up() {
             eprintln!(
                 "holdfast: the store does not answer, so the lock stays: from half an hour on, `holdfast repo unlock` removes it"
             );
@@ -145,43 +137,6 @@ impl<'a> Session<'a> {
 pub(super) struct Repository {
     pub(super) opened: Opened,
     pub(super) locks: Locks,
-}
-
-fn release(held: &Mutex<Vec<Arc<Held>>>) {
-    held.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(|lock| lock.release());
-}
-
-/// Whether all were given back by then.
-fn release_within(held: Arc<Mutex<Vec<Arc<Held>>>>, time: Duration) -> bool {
-    let (done, is_done) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        release(&held);
-        let _ = done.send(());
-    });
-    is_done.recv_timeout(time).is_ok()
-}
-
-/// Asks the work to end, and ends the process if it does not.
-fn end_on_signal(cancel: Cancel, held: Arc<Mutex<Vec<Arc<Held>>>>) -> anyhow::Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no thread for signals")?;
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-            match terminate {
-                Ok(mut terminate) => {
-                    tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
-                }
-                Err(_) => drop(tokio::signal::ctrl_c().await),
-            }
-        });
-        cancel.cancel();
-        std::thread::sleep(GRACE);
-        // From here on nothing is written, and nobody needs to wait for us. A store that does not answer is not waited for either.
-        release_within(held, GRACE);
-        process::exit(exit::CANCELLED.into());
-    });
-    Ok(())
 }
 
 pub(super) fn hostname() -> String {
@@ -197,14 +152,5 @@ pub(super) fn maker() -> Maker {
 }
 
 fn me() -> Lock {
-    Lock {
-        time: Timestamp::UNIX_EPOCH,
-        exclusive: false,
-        hostname: hostname(),
-        username: username(),
-        pid: process::id().into(),
-        uid: Some(rustix::process::getuid().as_raw()),
-        gid: Some(rustix::process::getgid().as_raw()),
-        holdfast: None,
-    }
+    Lock::of_this_process(hostname(), username(), None)
 }

@@ -56,6 +56,20 @@ pub struct Holder {
 }
 
 impl Lock {
+    /// To be taken by this process; time and mode are put in then.
+    pub fn of_this_process(hostname: String, username: String, holdfast: Option<Holder>) -> Self {
+        Self {
+            time: Timestamp::UNIX_EPOCH,
+            exclusive: false,
+            hostname,
+            username,
+            pid: std::process::id().into(),
+            uid: Some(rustix::process::getuid().as_raw()),
+            gid: Some(rustix::process::getgid().as_raw()),
+            holdfast,
+        }
+    }
+
     pub fn mode(&self) -> Mode {
         if self.exclusive { Mode::Exclusive } else { Mode::Shared }
     }

@@ -1,18 +1,29 @@
 //! The memory limit of the control group that this process is in, as Kubernetes sets it.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::secret;
-use crate::repository::Memory;
+use super::memory::Memory;
+
+/// More than the kernel says about any process.
+const BYTES_MAX: u64 = 1 << 20;
 
 /// More than any machine has: how the first version of control groups says that there is no limit.
 const NONE: u64 = 1 << 60;
 
 /// The smallest of those that hold; unlimited where nobody says anything.
-pub(super) fn memory() -> Memory {
-    let groups = secret::text(Path::new("/proc/self/cgroup")).unwrap_or_default();
-    let limits = files(&groups).into_iter().filter_map(|file| limit(&secret::text(&file).ok()?));
+pub fn memory_limit() -> Memory {
+    let groups = text(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let limits = files(&groups).into_iter().filter_map(|file| limit(text(&file)?.trim()));
     limits.min().map_or_else(Memory::default, Memory::of)
+}
+
+#[expect(clippy::disallowed_methods, reason = "small files of the kernel, with a limit on their size")]
+fn text(file: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(file).ok()?.take(BYTES_MAX).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// In a container its own group is seen at the root, and outside of one at its path, where those above it hold too.
