@@ -68,7 +68,7 @@ pub use prune::{Plan as PrunePlan, Prune, PruneError};
 pub use reader::{BlobError, Reader};
 pub use restore::{Existing, Holes, Order, RestoreError, Restored, restore};
 pub use sealed::{Seal, SealError};
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Snapshot, SnapshotError, Summary};
 pub use snapshots::{Filter, SelectError, Snapshots};
 pub use stats::{RestoreSize, Stats, restore_size, stats};
 pub use store::{

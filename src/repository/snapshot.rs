@@ -1,9 +1,9 @@
 //! A snapshot: when, of what and by whom, and the tree that holds it.
 
 use bytes::Bytes;
-use jiff::Zoned;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
@@ -27,6 +27,17 @@ pub struct Snapshot {
     pub files: Option<u64>,
     /// What it was made of, when its tags were changed or it was copied.
     pub original: Option<FileId>,
+    pub summary: Summary,
+}
+
+/// What the program that made a snapshot says about that; zero where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub files_new: u64,
+    pub files_changed: u64,
+    /// Stored anew, before compression.
+    pub bytes_added: u64,
+    pub seconds: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -59,17 +70,34 @@ struct Written {
     #[serde(default)]
     tags: Option<Vec<String>>,
     #[serde(default)]
-    summary: Option<Summary>,
+    summary: Option<WrittenSummary>,
     #[serde(default)]
     original: Option<FileId>,
 }
 
-#[derive(Deserialize)]
-struct Summary {
-    #[serde(default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WrittenSummary {
     total_bytes_processed: Option<u64>,
-    #[serde(default)]
     total_files_processed: Option<u64>,
+    files_new: Option<u64>,
+    files_changed: Option<u64>,
+    data_added: Option<u64>,
+    backup_start: Option<String>,
+    backup_end: Option<String>,
+}
+
+impl WrittenSummary {
+    fn read(&self) -> Summary {
+        let time = |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok();
+        let took = time(&self.backup_end).zip(time(&self.backup_start)).map(|(end, start)| end.duration_since(start));
+        Summary {
+            files_new: self.files_new.unwrap_or_default(),
+            files_changed: self.files_changed.unwrap_or_default(),
+            bytes_added: self.data_added.unwrap_or_default(),
+            seconds: took.and_then(|took| u64::try_from(took.as_secs()).ok()).unwrap_or_default(),
+        }
+    }
 }
 
 impl Snapshot {
@@ -84,7 +112,7 @@ impl Snapshot {
     pub fn parse(id: FileId, plain: &[u8]) -> Result<Self, SnapshotError> {
         let written: Written = serde_json::from_slice(plain)
             .map_err(|error| SnapshotError::NoSnapshot { id, reason: error.to_string() })?;
-        let summary = written.summary;
+        let summary = written.summary.unwrap_or_default();
         Ok(Self {
             id,
             time: written.time,
@@ -93,9 +121,10 @@ impl Snapshot {
             paths: written.paths.unwrap_or_default(),
             tags: written.tags.unwrap_or_default(),
             tree: written.tree,
-            bytes: summary.as_ref().and_then(|summary| summary.total_bytes_processed),
-            files: summary.and_then(|summary| summary.total_files_processed),
+            bytes: summary.total_bytes_processed,
+            files: summary.total_files_processed,
             original: written.original,
+            summary: summary.read(),
         })
     }
 }
@@ -126,6 +155,21 @@ mod tests {
             let text = format!(r#"{{"time":"{written}","tree":"{:064}","tags":null,"later":1}}"#, 7);
             let snapshot = Snapshot::parse(FileId([0; 32]), text.as_bytes()).unwrap();
             assert_eq!(snapshot.time.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_program_says_of_its_backup_is_read() {
+        let parse = |summary: &str| {
+            let text =
+                format!(r#"{{"time":"2026-11-21T19:21:47Z","tree":"{:064}","paths":["/a"],"summary":{summary}}}"#, 7);
+            Snapshot::parse(FileId([0; 32]), text.as_bytes()).unwrap().summary
+        };
+        let written = r#"{"backup_start":"2026-11-21T20:21:47.9+01:00","backup_end":"2026-11-21T19:22:50Z","files_new":3,
+            "files_changed":2,"files_unmodified":1,"data_added":77,"later":true}"#;
+        assert_eq!(parse(written), Summary { files_new: 3, files_changed: 2, bytes_added: 77, seconds: 62 });
+        for nothing in ["null", "{}", r#"{"backup_start":"now","backup_end":"2026-11-21T19:22:50Z"}"#] {
+            assert_eq!(parse(nothing), Summary::default(), "{nothing}");
         }
     }
 

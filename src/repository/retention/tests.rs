@@ -4,6 +4,7 @@ use super::*;
 use crate::api::retention::RetentionPolicy;
 use crate::repository::backup::INCOMPLETE;
 use crate::repository::blob::BlobId;
+use crate::repository::snapshot::Summary;
 
 const WEB: &str = "holdfast-target=shop/Deployment/web";
 const DB: &str = "holdfast-target=shop/StatefulSet/db";
@@ -22,6 +23,7 @@ fn snapshot(hour: u8, tags: &[&str], bytes: Option<u64>) -> Snapshot {
         bytes,
         files: None,
         original: None,
+        summary: Summary::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::repository::retention::{Counted, GroupBy, Keep, Own, Scope, TagList, Target, Untagged, decide};
-use holdfast::repository::{BlobId, FileId, INCOMPLETE, Snapshot};
+use holdfast::repository::{BlobId, FileId, INCOMPLETE, Snapshot, Summary};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use proptest::prelude::*;
@@ -61,6 +61,7 @@ prop_compose! {
             bytes,
             files: None,
             original: None,
+        summary: Summary::default(),
         }
     }
 }
