@@ -12,7 +12,7 @@ use super::output::print;
 use super::repo;
 use crate::install::catalogue::{Direction, ENTRIES, RELEASE};
 use crate::metrics::Metrics;
-use crate::model::finding::{CheckCode, CoverageCode, HeldCode, ReasonCode, RefusalCode, WarningCode};
+use crate::model::finding::{CheckCode, CoverageCode, HeldCode, ReasonCode, RefusalCode, StepReason, WarningCode};
 use crate::schema;
 
 const GENERATED: &str = "<!-- Generated: UPDATE_DOCS=1 cargo test --test it docs -->\n";
@@ -103,7 +103,7 @@ A Task of an addon that is not in this version is refused by name, unless its Fu
 
 fn codes() -> String {
     let mut page = format!(
-        "# Codes\n\n{GENERATED}\nEverything that a plan can say. The lists are closed: a new code is a change of the format.\n"
+        "# Codes\n\n{GENERATED}\nEverything that a plan or a step of a Job can say. The lists are closed: a new code is a change of the format.\n"
     );
     macro_rules! section {
         ($codes:ident, $title:literal, $about:literal) => {
@@ -119,6 +119,7 @@ fn codes() -> String {
     section!(WarningCode, "Warnings", "Worth a look; stops nothing.");
     section!(CoverageCode, "Coverage", "What is wrong with the protection of something that a policy wants protected.");
     section!(CheckCode, "Check", "What only `holdfast check` finds.");
+    section!(StepReason, "Steps", "Why a step of a Job failed.");
     page
 }
 

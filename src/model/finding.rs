@@ -1,4 +1,4 @@
-//! Codes of everything that a plan can say: closed lists, documented in `docs/reference/codes.md`.
+//! Codes of everything that a plan or a step of a Job can say: closed lists, documented in `docs/reference/codes.md`.
 
 /// Declares an enum of codes with its documentation, so that the reference is generated from the same words.
 macro_rules! codes {
@@ -109,5 +109,77 @@ codes! {
     /// What `holdfast check` finds beside held documents, refusals, warnings and gaps in coverage.
     CheckCode {
         CaseFailed => "a policy does not say of a case what the case expects",
+    }
+}
+
+codes! {
+    /// Why a step of a Job failed.
+    #[derive(serde::Deserialize)]
+    #[serde(from = "String")]
+    StepReason {
+        AddonFailed => "an addon says that it failed",
+        AmbiguousSnapshot => "several snapshots may be meant, and which is for a person to say",
+        BackupIncomplete => "a snapshot was made, and what could not be read is not in it",
+        Cancelled => "the pod was told to end",
+        Internal => "a mistake in the program",
+        InvalidInput => "what the step was told cannot be done by anybody",
+        LockLost => "the lock could not be kept, so nothing more was written",
+        NoOutput => "an addon has left no result that can be read",
+        NoSource => "a path that is to be backed up cannot be read",
+        NothingStored => "the repository has no snapshot of this session and host",
+        PlaceTaken => "something that is no repository lies where one is to be made",
+        RepositoryDamaged => "something in the repository is lost or not as it was written",
+        RepositoryLocked => "somebody else holds a lock on the repository",
+        RepositoryMissing => "there is no repository at the address",
+        RestoreFailed => "the place that is restored to cannot be written",
+        RestoreIncomplete => "not everything in the snapshot could be restored",
+        SnapshotNotFound => "no snapshot is as asked for",
+        StorageIncomplete => "the storage Secret lacks something, or holds what cannot be used",
+        StoreDenied => "the store denies access",
+        StoreFailed => "the store gives an answer that makes no sense",
+        StoreFull => "the store has no space left",
+        StoreUnavailable => "the store does not answer",
+        TargetNotEmpty => "the place that is restored to holds something, and nobody said what becomes of it",
+        TooLittleMemory => "the repository needs more memory than the container may take",
+        Unknown => "a reason that this version does not know",
+        WrongPassword => "the password opens none of the keys",
+    }
+}
+
+/// Another version may have reasons of its own.
+impl From<String> for StepReason {
+    fn from(word: String) -> Self {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == word).unwrap_or(Self::Unknown)
+    }
+}
+
+impl StepReason {
+    /// Whether the same step may succeed later though nobody changes anything.
+    pub fn is_passing(self) -> bool {
+        match self {
+            Self::Cancelled | Self::LockLost | Self::RepositoryLocked | Self::StoreUnavailable => true,
+            Self::AddonFailed
+            | Self::AmbiguousSnapshot
+            | Self::BackupIncomplete
+            | Self::Internal
+            | Self::InvalidInput
+            | Self::NoOutput
+            | Self::NoSource
+            | Self::NothingStored
+            | Self::PlaceTaken
+            | Self::RepositoryDamaged
+            | Self::RepositoryMissing
+            | Self::RestoreFailed
+            | Self::RestoreIncomplete
+            | Self::SnapshotNotFound
+            | Self::StorageIncomplete
+            | Self::StoreDenied
+            | Self::StoreFailed
+            | Self::StoreFull
+            | Self::TargetNotEmpty
+            | Self::TooLittleMemory
+            | Self::Unknown
+            | Self::WrongPassword => false,
+        }
     }
 }

@@ -5,12 +5,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::StepReason;
+
 /// Environment variable with the [`StepInput`].
 pub const INPUT: &str = "HOLDFAST_STEP";
 /// Environment variables of the pod, by the downward API.
 pub const POD_NAME: &str = "POD_NAME";
 pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
 pub const POD_UID: &str = "POD_UID";
+/// Without it the target's is taken.
+pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
 /// Where the storage Secret is mounted: one file for each of its keys.
 pub const STORAGE_FOLDER: &str = "/etc/holdfast/storage";
 /// The scratch volume of every pod, as in Stash.
@@ -143,6 +147,12 @@ pub struct FinishWork {
     /// Hosts whose outcome is missing or cut: what the repository holds of this session is the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsettled: Vec<String>,
+    /// What each of these hosts was to store. Empty if nobody knows: then any snapshot will do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// As [`BackupWork::incomplete_succeeds`], for these hosts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub incomplete_succeeds: bool,
 }
 
 /// A `retentionPolicy` that was found sound.
@@ -162,23 +172,34 @@ pub struct RetentionRules {
     pub trial: bool,
 }
 
-/// What became of a step.
+/// What became of a step. It has succeeded if nothing in it is an error: see [`Outcome::is_success`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Outcome {
+    /// Of the step as a whole: what is beside it was done before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Complaint>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostOutcome>,
+    /// Hosts that found no room here; the log has them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub omitted: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryOutcome>,
+}
+
+impl Outcome {
+    pub fn is_success(&self) -> bool {
+        let Self { error, hosts, omitted: _, repository } = self;
+        let steps = repository.as_ref().is_none_or(RepositoryOutcome::is_success);
+        error.is_none() && hosts.iter().all(|host| host.error.is_none()) && steps
+    }
 }
 
 /// A failure, for a condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
-    /// One word, such as `RepositoryLocked`.
-    pub reason: String,
+    pub reason: StepReason,
     pub message: String,
 }
 
@@ -201,7 +222,7 @@ pub struct HostOutcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SnapshotOutcome {
-    /// All 64 hexadecimal digits.
+    /// All 64 hexadecimal digits; of a foreign addon, as it says it.
     pub id: String,
     pub path: String,
     pub files: u64,
@@ -234,12 +255,27 @@ pub struct RepositoryOutcome {
     pub size: Option<Step<Size>>,
 }
 
+impl RepositoryOutcome {
+    fn is_success(&self) -> bool {
+        let Self { made: _, retention, check, size } = self;
+        retention.as_ref().is_none_or(Step::is_done)
+            && check.as_ref().is_none_or(Step::is_done)
+            && size.as_ref().is_none_or(Step::is_done)
+    }
+}
+
 /// Each step of a repository ends by itself: one that failed keeps no other from being tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step<T> {
     Done(T),
     Failed(Complaint),
+}
+
+impl<T> Step<T> {
+    fn is_done(&self) -> bool {
+        matches!(self, Step::Done(_))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
