@@ -7,7 +7,7 @@ demo: prerequisites
 	HOLDFAST_LAB_LINGER=1 cargo test --release --quiet --test demo
 
 test: prerequisites
-	cargo test --lib --test it --test git --test repository
+	cargo test --lib --test it --test git --test repository --test agent
 	cargo test --release --test sim -- --nocapture
 	cargo test --test cluster --test daemon --test guides
 	tests/tools/check.sh

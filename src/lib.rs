@@ -2,6 +2,7 @@
 //!
 //! The layers and what may import what are in `ARCHITECTURE.md`; a test holds the code to it.
 
+pub mod agent;
 pub mod api;
 pub mod blueprint;
 pub mod build;

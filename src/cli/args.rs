@@ -63,6 +63,8 @@ pub enum Command {
     Trigger(TriggerArgs),
     /// Run the daemon.
     Daemon(Box<DaemonArgs>),
+    /// Do one step of a session: the daemon starts this in a Job, and says in the environment what to do.
+    Agent,
     /// Print a completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }

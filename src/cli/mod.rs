@@ -1,5 +1,6 @@
 //! The command line: what a person types, turned into calls of the layers below, and their results into exit codes.
 
+mod agent;
 mod args;
 mod check;
 mod connection;
@@ -50,6 +51,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Docs { topic } => docs::run(topic),
         Command::Trigger(args) => trigger::run(&args, &cli.connection),
         Command::Daemon(args) => run_daemon::run(&args, &cli.connection),
+        Command::Agent => agent::run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut script);
