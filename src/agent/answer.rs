@@ -57,7 +57,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The kubelet has made the file, and mounts just this one.
+/// The kubelet has made the file. Where there is none, nobody reads one.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)?.write_all(text.as_bytes())
+    OpenOptions::new().write(true).truncate(true).open(path)?.write_all(text.as_bytes())
 }

@@ -51,3 +51,53 @@ impl Credentials {
         key.cloned().or_else(|| (self.beside)(name)).filter(|value| !value.is_empty())
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes files")]
+mod tests {
+    use super::*;
+
+    /// As the kubelet lays a Secret out.
+    fn mounted(keys: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("..2026_11_22");
+        fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink("..2026_11_22", folder.path().join("..data")).unwrap();
+        for (name, value) in keys {
+            fs::write(data.join(name), value).unwrap();
+            std::os::unix::fs::symlink(format!("..data/{name}"), folder.path().join(name)).unwrap();
+        }
+        folder
+    }
+
+    fn beside(name: &str) -> Option<String> {
+        matches!(name, "AWS_ROLE_ARN" | "RESTIC_PASSWORD" | "EMPTY").then(|| "from the pod".to_owned())
+    }
+
+    #[test]
+    fn the_secret_comes_before_what_the_pod_says() {
+        let keys: [(&str, &[u8]); 4] =
+            [("RESTIC_PASSWORD", b"a line\n"), ("EMPTY", b""), ("BINARY", b"\xff"), ("OTHER", b"1")];
+        let folder = mounted(&keys);
+        let read = Credentials::read(folder.path(), beside).unwrap();
+        for (name, value) in [
+            ("RESTIC_PASSWORD", Some("a line\n")),
+            ("AWS_ROLE_ARN", Some("from the pod")),
+            ("EMPTY", Some("from the pod")),
+            ("BINARY", None),
+            ("..data", None),
+            ("NOTHING", None),
+        ] {
+            assert_eq!(read.variable(name).as_deref(), value, "{name}");
+        }
+        let shown = format!("{read:?}");
+        assert!(shown.contains("OTHER") && !shown.contains("line"), "{shown}");
+    }
+
+    #[test]
+    fn without_a_secret_there_is_what_the_pod_says() {
+        let read = Credentials::read(Path::new("/no/such/folder"), beside).unwrap();
+        assert_eq!(read.variable("AWS_ROLE_ARN").as_deref(), Some("from the pod"));
+        assert_eq!(read.variable("OTHER"), None);
+    }
+}

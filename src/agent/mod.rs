@@ -27,7 +27,7 @@ use complaint::complaint;
 use site::Site;
 
 use crate::model::finding::StepReason;
-use crate::model::step::{Complaint, StepInput, Work};
+use crate::model::step::{Complaint, INPUT, StepInput, Work};
 use crate::repository::Ending;
 
 const FAILED: u8 = 1;
@@ -86,9 +86,11 @@ pub fn run(around: &Surroundings) -> u8 {
 }
 
 fn step(around: &Surroundings, ending: &Ending, answer: &Answer) -> Result<(), Complaint> {
-    let text = around.step.as_deref().unwrap_or_default();
-    let input: StepInput = serde_json::from_str(text)
-        .map_err(|error| complaint(StepReason::InvalidInput, format_args!("the step cannot be read: {error}")))?;
+    let invalid = |message: String| complaint(StepReason::InvalidInput, message);
+    let text = around.step.as_deref();
+    let text = text.ok_or_else(|| invalid(format!("{INPUT} is not set: the daemon starts this in a Job")))?;
+    let input: StepInput =
+        serde_json::from_str(text).map_err(|error| invalid(format!("{INPUT} cannot be read: {error}")))?;
     let site = || {
         let site = Site::new(&input, around, ending)?;
         tracing::info!(repository = site.location(), session = input.session, "begun");

@@ -22,7 +22,7 @@ pub(super) fn run(
     for host in &work.unsettled {
         let settled = settled(host, &all.all, &tags, work);
         match &settled.error {
-            None => tracing::info!(host, "settled: all of it is stored"),
+            None => tracing::info!(host, "settled by what the repository holds"),
             Some(failed) => tracing::error!(host, reason = failed.reason.as_str(), "settled: {}", failed.message),
         }
         answer.note(|outcome| outcome.hosts.push(settled));

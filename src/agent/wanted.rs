@@ -104,3 +104,89 @@ fn spoken(target: &[&str], newest: &Snapshot) -> String {
     let target = if target.is_empty() { "no target".to_owned() } else { target.join(" and ") };
     format!("{target} (newest {id}, {})", newest.time.strftime("%Y-%m-%d %H:%M"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::FileId;
+
+    const WEB: &str = "holdfast-target=shop/Deployment/web";
+    const DB: &str = "holdfast-target=shop/StatefulSet/db";
+
+    /// Each one hour after the one before it.
+    fn history(of: &[(&str, &[&str], &[&str])]) -> Snapshots {
+        let one = |(number, (host, paths, tags)): (usize, &(&str, &[&str], &[&str]))| {
+            let text = serde_json::json!({
+                "time": format!("2026-11-21T{number:02}:00:00Z"), "tree": "0".repeat(64), "hostname": host,
+                "paths": paths, "tags": tags,
+            });
+            Snapshot::parse(FileId([u8::try_from(number).unwrap(); 32]), text.to_string().as_bytes()).unwrap()
+        };
+        Snapshots { all: of.iter().enumerate().map(one).collect(), lost: Vec::new() }
+    }
+
+    /// The numbers of the snapshots, or what is wrong.
+    fn numbers(all: &Snapshots, wanted: &Wanted, tags: &[&str]) -> Result<Vec<u8>, (StepReason, String)> {
+        let tags: Vec<_> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let chosen = chosen(all, wanted, &tags).map_err(|failed| (failed.reason, failed.message))?;
+        Ok(chosen.iter().map(|snapshot| snapshot.id.0[0]).collect())
+    }
+
+    fn paths(paths: &[&str]) -> Wanted {
+        Wanted::Paths { source: "host-0".to_owned(), paths: paths.iter().map(|path| (*path).to_owned()).collect() }
+    }
+
+    fn ids(ids: &[&str]) -> Wanted {
+        Wanted::Snapshots { source: "host-0".to_owned(), ids: ids.iter().map(|id| (*id).to_owned()).collect() }
+    }
+
+    #[test]
+    fn the_newest_complete_one_of_host_and_path_is_meant() {
+        let all = history(&[
+            ("host-0", &["/data"], &[WEB]),
+            ("host-0", &["/data"], &[WEB, "weekly"]),
+            ("host-0", &["/data"], &[WEB]),
+            ("host-0", &["/data"], &[WEB, crate::repository::INCOMPLETE]),
+            ("host-0", &["/data", "/other"], &[WEB]),
+            ("host-1", &["/data"], &[WEB]),
+            ("host-0", &["/other"], &[WEB, crate::repository::INCOMPLETE]),
+        ]);
+        assert_eq!(numbers(&all, &paths(&["/data"]), &[]), Ok(vec![2]));
+        assert_eq!(numbers(&all, &paths(&["/data/", "//data/."]), &["weekly"]), Ok(vec![1]), "each once");
+        assert_eq!(numbers(&all, &ids(&["latest"]), &[]), Ok(vec![4]), "of any path");
+        assert_eq!(numbers(&all, &ids(&["0303", "latest", "0303"]), &["weekly"]), Ok(vec![3, 1]), "a name is a name");
+        for (wanted, reason, words) in [
+            (
+                paths(&["/other"]),
+                StepReason::SnapshotNotFound,
+                "no snapshot is complete of host host-0 and path /other",
+            ),
+            (paths(&["/none"]), StepReason::SnapshotNotFound, "there is no snapshot of host host-0 and path /none"),
+            (paths(&["data"]), StepReason::InvalidInput, "does not begin with `/`"),
+            (ids(&["abcdef"]), StepReason::SnapshotNotFound, "begins with abcdef"),
+            (paths(&[]), StepReason::InvalidInput, "neither"),
+        ] {
+            let (found, message) = numbers(&all, &wanted, &[]).unwrap_err();
+            assert!(found == reason && message.contains(words), "{wanted:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn whose_data_it_is_must_not_be_guessed() {
+        let all = history(&[
+            ("host-0", &["/data"], &[DB]),
+            ("host-0", &["/data"], &[WEB]),
+            ("host-0", &["/old"], &[]),
+            ("host-0", &["/old"], &[WEB]),
+            ("host-0", &["/both"], &[WEB, DB]),
+        ]);
+        for path in ["/data", "/old"] {
+            let (reason, message) = numbers(&all, &paths(&[path]), &[]).unwrap_err();
+            assert_eq!(reason, StepReason::AmbiguousSnapshot, "{message}");
+            assert!(message.contains("shop/Deployment/web (newest 0"), "{message}");
+        }
+        assert_eq!(numbers(&all, &paths(&["/data"]), &[DB]), Ok(vec![0]));
+        assert_eq!(numbers(&all, &paths(&["/both"]), &[]), Ok(vec![4]));
+        assert_eq!(numbers(&all, &ids(&["latest"]), &[]).unwrap_err().0, StepReason::AmbiguousSnapshot);
+    }
+}

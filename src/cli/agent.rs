@@ -11,7 +11,7 @@ use crate::telemetry::{self, LogFormat};
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 pub(super) fn run() -> anyhow::Result<ExitCode> {
-    telemetry::start(LogFormat::Text, "info")?;
+    telemetry::start(LogFormat::Text, "warn,holdfast=info")?;
     let place = |name: &str, default: &str| variable(name).unwrap_or_else(|| default.to_owned()).into();
     let around = Surroundings {
         step: variable(INPUT),

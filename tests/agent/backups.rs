@@ -117,6 +117,10 @@ fn what_cannot_be_read_makes_the_host_fail_unless_that_is_wanted() {
     assert_ne!(again.ids(), failed.ids(), "what lacks something is tried again");
     let taken = as_nobody("session-2", true).done();
     assert_eq!(taken.outcome.hosts[0].snapshots[0].unread, 1);
+    for (succeeds, reason) in [(false, Some(StepReason::BackupIncomplete)), (true, None)] {
+        let finish = json!({ "retention": {}, "unsettled": ["host-0"], "incompleteSucceeds": succeeds });
+        assert_eq!(pod.run(&json!({ "finish": finish })).host_reason(), reason);
+    }
     let tagged = pod.snapshots().iter().filter(|one| one["tags"].to_string().contains("holdfast-incomplete")).count();
     assert_eq!(tagged, 3);
 }

@@ -15,3 +15,4 @@ mod pod;
 mod reports;
 mod restores;
 mod starts;
+mod waits;

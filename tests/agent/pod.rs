@@ -72,6 +72,7 @@ impl Pod {
         for folder in ["storage", "scratch"] {
             fs::create_dir(pod.place(folder)).expect("made");
         }
+        fs::write(pod.place("termination-log"), "").expect("written");
         pod.password(PASSWORD);
         pod
     }
@@ -134,16 +135,20 @@ impl Pod {
         let whole = out.lines().find_map(|line| line.strip_prefix(LOG_MARK));
         let read = |text: &str| serde_json::from_str(text).unwrap_or_else(|error| panic!("{text:?}: {error}: {log}"));
         let (outcome, whole) = (read(&message), read(whole.unwrap_or_default()));
-        fs::remove_file(self.place("termination-log")).expect("removed");
+        fs::write(self.place("termination-log"), "").expect("written");
         Ended { code: output.status.code(), outcome, whole, log: log.into_owned() }
+    }
+
+    /// Its log comes line by line.
+    pub(crate) fn started(&self, work: &Value) -> Child {
+        self.command(work).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
     }
 
     /// Reads so much that it takes long, and has a lock already.
     pub(crate) fn busy(&self) -> Child {
         let file = fs::File::create(self.restic.files().join("long")).expect("made");
         file.set_len(1 << 40).expect("nothing but a number");
-        let mut command = self.command(&backup(&[&self.restic.files().display().to_string()]));
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let child = self.started(&backup(&[&self.restic.files().display().to_string()]));
         let begun = Instant::now();
         while self.locks() == 0 {
             assert!(begun.elapsed() < Duration::from_mins(1), "it takes no lock");
