@@ -61,8 +61,8 @@ fn mutants_apply_to_the_sources() {
 fn mutants_name_tests_that_there_are_and_every_property_has_one() {
     let mutants = mutants();
     let of = |binary: &str| mutants.iter().filter(|mutant| mutant.binary == binary).collect::<Vec<_>>();
-    let known: usize = ["it", "sim", "git", "repository"].iter().map(|binary| of(binary).len()).sum();
-    assert_eq!(known, mutants.len(), "a binary is `it`, `sim`, `git` or `repository`");
+    let known: usize = ["it", "sim", "git", "repository", "agent"].iter().map(|binary| of(binary).len()).sum();
+    assert_eq!(known, mutants.len(), "a binary is `it`, `sim`, `git`, `repository` or `agent`");
     assert!(of("sim").len() >= SIMULATED_MIN, "{} planted bugs for the simulation", of("sim").len());
     for mutant in &mutants {
         let (module, name) = mutant.killed_by.rsplit_once("::").unwrap_or(("main", &mutant.killed_by));
