@@ -11,11 +11,11 @@ use super::place::Place;
 use super::pod::{self, Order, Step};
 use super::security::PodSecurity;
 use super::task::{self, Resolved};
-use super::variables::{self, Context, DATA_FOLDER};
+use super::variables::{self, Context};
 use super::workload::{Access, Host};
 use crate::install::catalogue::{self, Native};
 use crate::model::facts::Facts;
-use crate::model::invoker::{Member, Named, Rule, Target};
+use crate::model::invoker::{DATA_FOLDER, Member, Named, Rule, Target};
 use crate::model::keys;
 use crate::model::names::hash_hex;
 use crate::model::step::{BackupWork, ExistingFiles, RestoreWork, RetentionRules, StepInput, TargetName, Wanted, Work};
@@ -92,11 +92,10 @@ impl Run<'_> {
     /// The Job of one host of a backup.
     pub fn backup_job(&self, facts: &Facts, host: &Host, alone: bool) -> Result<Value, Fault> {
         let args = args::parse(&self.member.args)?;
-        let paths = if self.member.paths.is_empty() { vec![DATA_FOLDER.to_owned()] } else { self.member.paths.clone() };
         let Args { tags, exclude, .. } = args;
         let work = Work::Backup(BackupWork {
             host: host.name.clone(),
-            paths,
+            paths: self.member.paths_or_default(),
             exclude: [self.member.exclude.as_slice(), &exclude].concat(),
             tags,
             incomplete_succeeds: false,

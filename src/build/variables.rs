@@ -6,14 +6,12 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use super::place::Place;
-use crate::model::invoker::{Member, Named, Rule};
+use crate::model::invoker::{DATA_FOLDER, Member, Named, Rule};
 use crate::model::step::{RetentionRules, SCRATCH_FOLDER};
 use crate::model::substitution;
 
 pub type Variables = BTreeMap<String, String>;
 
-/// Where a claim is mounted when nobody says where.
-pub const DATA_FOLDER: &str = "/stash-data";
 /// Where the interim volume is mounted.
 pub const INTERIM_FOLDER: &str = "/stash-interim-volume";
 
@@ -58,7 +56,7 @@ pub fn of(context: &Context<'_>) -> Variables {
         put("TARGET_NAME", &target.name);
         put("TARGET_NAMESPACE", &target.namespace);
     }
-    put("TARGET_PATHS", &if member.paths.is_empty() { DATA_FOLDER.to_owned() } else { member.paths.join(",") });
+    put("TARGET_PATHS", &member.paths_or_default().join(","));
     put("TARGET_MOUNT_PATH", mount_path(member));
     put("DRIVER_ARGS", &member.args.join(" "));
     let rule = context.rule.cloned().unwrap_or_default();

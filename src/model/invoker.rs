@@ -83,6 +83,15 @@ pub struct Member {
     pub has_hooks: bool,
 }
 
+/// Where the data of a claim is mounted when nobody says where.
+pub const DATA_FOLDER: &str = "/stash-data";
+
+impl Member {
+    pub fn paths_or_default(&self) -> Vec<String> {
+        if self.paths.is_empty() { vec![DATA_FOLDER.to_owned()] } else { self.paths.clone() }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     pub max: u32,

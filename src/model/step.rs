@@ -11,7 +11,6 @@ use super::finding::StepReason;
 pub const INPUT: &str = "HOLDFAST_STEP";
 /// Environment variables of the pod, by the downward API.
 pub const POD_NAME: &str = "POD_NAME";
-pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
 pub const POD_UID: &str = "POD_UID";
 /// Without it the target's is taken.
 pub const POD_NAMESPACE: &str = "POD_NAMESPACE";

@@ -7,7 +7,8 @@ use super::look::{Look, Questions, Seen};
 use crate::model::facts::{FactKey, FactKind, Facts};
 use crate::model::json::text;
 use crate::model::keys;
-use crate::model::step::{Complaint, Outcome};
+use super::why::Why;
+use crate::model::step::{HostOutcome, Outcome};
 
 /// A Job without a pod for so long has an obstacle that Events name.
 const POD_EXPECTED: SignedDuration = SignedDuration::from_secs(3);
@@ -20,7 +21,7 @@ pub(super) enum JobState {
     /// Nothing of it runs yet. Without an obstacle it is a matter of seconds.
     Starting {
         since: Timestamp,
-        obstacle: Option<Complaint>,
+        obstacle: Option<Why>,
     },
     Running {
         since: Timestamp,
@@ -36,18 +37,31 @@ pub(super) struct Ended {
     /// What its containers said.
     pub outcome: Outcome,
     /// Why there is no more than that.
-    pub failure: Option<Complaint>,
+    pub failure: Option<Why>,
     /// Pods that were cut off, whose locks may be left.
     pub cut_off: Vec<String>,
     pub began: Option<Timestamp>,
     pub ended: Option<Timestamp>,
 }
 
+impl Ended {
+    /// What went wrong with a host, if anything did.
+    pub(super) fn trouble(&self, said: Option<&HostOutcome>) -> Option<Why> {
+        let own = || said.and_then(|said| said.error.as_ref()).map(Why::from);
+        self.trouble_of_all().or_else(own)
+    }
+
+    /// What went wrong with the Job as a whole.
+    pub(super) fn trouble_of_all(&self) -> Option<Why> {
+        self.failure.clone().or_else(|| self.outcome.error.as_ref().map(Why::from))
+    }
+}
+
 /// Obstacles that no waiting takes away.
 pub const HOPELESS: &[&str] = &["InvalidImageName"];
 
-fn complaint(reason: &str, message: impl Into<String>) -> Complaint {
-    Complaint { reason: reason.to_owned(), message: message.into() }
+fn complaint(reason: &str, message: impl Into<String>) -> Why {
+    Why { reason: reason.to_owned(), message: message.into() }
 }
 
 pub(super) fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, now: Timestamp) -> JobState {
@@ -151,7 +165,7 @@ fn job_condition(job: &Value) -> Option<(bool, String, String)> {
     })
 }
 
-fn ended(job: &Value, deleting: bool, ended_by_us: Option<Complaint>, pods: &[(bool, Value)], busy: bool) -> Ended {
+fn ended(job: &Value, deleting: bool, ended_by_us: Option<Why>, pods: &[(bool, Value)], busy: bool) -> Ended {
     let pod = pods.iter().map(|(_, pod)| pod).next_back();
     let statuses = pod.map(statuses).unwrap_or_default();
     let outcomes: Vec<Outcome> = statuses.iter().filter_map(|status| said(status)).collect();
@@ -210,7 +224,7 @@ fn joined(mut all: Outcome, one: Outcome) -> Outcome {
 }
 
 /// What took the pod, or one of its containers, away.
-fn death(pod: &Value, statuses: &[&Value]) -> Option<Complaint> {
+fn death(pod: &Value, statuses: &[&Value]) -> Option<Why> {
     let killed = statuses.iter().find_map(|status| {
         let terminated = status.pointer("/state/terminated")?;
         let name = text(status, "name").unwrap_or_default();
@@ -246,7 +260,7 @@ fn limit_of<'p>(pod: &'p Value, container: &str) -> Option<&'p str> {
     found.pointer("/resources/limits/memory").and_then(Value::as_str)
 }
 
-fn not_created(events: &Value) -> Option<Complaint> {
+fn not_created(events: &Value) -> Option<Why> {
     let failed = events.as_array()?.iter().rev().find(|event| text(event, "reason") == Some("FailedCreate"))?;
     let message = text(failed, "message").or_else(|| text(failed, "note")).unwrap_or("its pod cannot be created");
     let reason = if message.contains("exceeded quota") {

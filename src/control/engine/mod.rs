@@ -18,6 +18,7 @@ mod session;
 mod session_end;
 mod session_hosts;
 mod session_start;
+mod why;
 pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,7 +13,7 @@ use crate::build::place::secret_keys;
 use crate::model::facts::{Fact, FactKey};
 use crate::model::invoker::Named;
 use crate::model::names::{NAME_LENGTH_MAX, limited};
-use crate::model::step::Complaint;
+use super::why::Why;
 
 /// A session of a backup or a restore.
 pub(super) struct Owner<'a> {
@@ -37,14 +37,14 @@ impl<'a> Owner<'a> {
         found: &Found,
         questions: &mut Questions<'_>,
         wanted: &mut Wanted,
-    ) -> Result<Option<String>, Complaint> {
+    ) -> Result<Option<String>, Why> {
         let namespace = &self.key.namespace;
         if repository.namespace == *namespace {
             return Ok(Some(found.place.secret.clone()));
         }
         if !world.settings.projection {
             let message = not_copied(repository);
-            return Err(Complaint { reason: "SecretNotReachable".to_owned(), message });
+            return Err(Why { reason: "SecretNotReachable".to_owned(), message });
         }
         let name = limited(&format!("{}-storage", self.key.name), NAME_LENGTH_MAX);
         let copy = Look::Secret { namespace: namespace.clone(), name: name.clone() };

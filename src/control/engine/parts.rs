@@ -10,7 +10,7 @@ use super::world::{Wanted, World};
 use crate::model::facts::{FactKey, FactKind};
 use crate::model::json::text;
 use crate::model::keys;
-use crate::model::step::Complaint;
+use super::why::Why;
 
 /// Volumes that are not attached after this have a reason that Events name.
 const ATTACH_EXPECTED: SignedDuration = SignedDuration::from_secs(10);
@@ -30,7 +30,7 @@ pub(super) fn watch(
     let hopeless = obstacle.as_ref().is_some_and(|complaint| HOPELESS.contains(&complaint.reason.as_str()));
     let end = since.saturating_add(start_timeout).unwrap_or(since);
     if hopeless || end <= world.now {
-        let complaint = obstacle.unwrap_or_else(|| Complaint {
+        let complaint = obstacle.unwrap_or_else(|| Why {
             reason: "StartTimeout".to_owned(),
             message: format!("its pod did not start within {} s", start_timeout.as_secs()),
         });
@@ -44,7 +44,7 @@ pub(super) fn watch(
 }
 
 /// Why a pod that has a node does not start, if Events tell.
-fn detached(world: &World<'_>, questions: &mut Questions<'_>, job: &FactKey, since: Timestamp) -> Option<Complaint> {
+fn detached(world: &World<'_>, questions: &mut Questions<'_>, job: &FactKey, since: Timestamp) -> Option<Why> {
     if world.now.duration_since(since) < ATTACH_EXPECTED {
         return None;
     }
@@ -57,11 +57,11 @@ fn detached(world: &World<'_>, questions: &mut Questions<'_>, job: &FactKey, sin
         matches!(text(event, "reason"), Some("FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox"))
     })?;
     let message = text(failed, "message").or_else(|| text(failed, "note")).unwrap_or_default();
-    Some(Complaint { reason: text(failed, "reason").unwrap_or_default().to_owned(), message: message.to_owned() })
+    Some(Why { reason: text(failed, "reason").unwrap_or_default().to_owned(), message: message.to_owned() })
 }
 
 /// Ends a Job before its time. The reason is written down first, so that it outlives us.
-pub(super) fn end_job(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey, why: &Complaint) {
+pub(super) fn end_job(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey, why: &Why) {
     let Some(fact) = world.facts.get(job) else { return };
     if fact.deleting {
         return;

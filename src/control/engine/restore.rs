@@ -24,7 +24,7 @@ use crate::model::human;
 use crate::model::invoker::{Driver, Named, Restore, Rule, Target};
 use crate::model::keys;
 use crate::model::names::hash_hex;
-use crate::model::step::Complaint;
+use super::why::Why;
 
 /// What is missing is looked for again after this.
 const AGAIN: SignedDuration = SignedDuration::from_secs(5);
@@ -273,19 +273,18 @@ impl Restoring<'_, '_, '_> {
             }
             let Some(rule) = restore.rule_of(&host.name).or(restore.rules.is_empty().then_some(&nothing)) else {
                 let message = "no rule names this host, and none is for all others".to_owned();
-                self.settle(&host.name, Some(&Complaint { reason: "NoRule".to_owned(), message }), 0);
+                self.settle(&host.name, Some(&Why { reason: "NoRule".to_owned(), message }), 0);
                 continue;
             };
             let part = Part::Host { host: host.name.clone(), alone };
             if let Some(ended) = self.part(restore, found, host, &part, rule) {
                 let said = ended.outcome.hosts.iter().find(|known| known.host == host.name);
-                let error = ended.failure.as_ref().or(ended.outcome.error.as_ref());
-                let error = error.or_else(|| said.and_then(|said| said.error.as_ref()));
+                let error = ended.trouble(said);
                 let seconds = match (ended.began, ended.ended) {
                     (Some(began), Some(end)) => end.duration_since(began).as_secs(),
                     _ => 0,
                 };
-                self.settle(&host.name, error, seconds);
+                self.settle(&host.name, error.as_ref(), seconds);
             }
         }
         let stats = self.stats();
@@ -302,7 +301,7 @@ impl Restoring<'_, '_, '_> {
         self.status.stats.get().map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn settle(&mut self, host: &str, error: Option<&Complaint>, seconds: i64) {
+    fn settle(&mut self, host: &str, error: Option<&Why>, seconds: i64) {
         let phase = if error.is_some() { "Failed" } else { "Succeeded" };
         self.put(HostRestoreStats {
             hostname: Field::Value(host.to_owned()),
@@ -398,7 +397,7 @@ impl Restoring<'_, '_, '_> {
                 }
                 None
             }
-            Err(fault) => failed(Complaint { reason: fault.reason.to_owned(), message: fault.message }),
+            Err(fault) => failed(Why { reason: fault.reason.to_owned(), message: fault.message }),
         }
     }
 }

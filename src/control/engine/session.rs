@@ -25,7 +25,8 @@ use crate::model::facts::{Fact, FactKey, FactKind};
 use crate::model::invoker::Invoker;
 use crate::model::keys;
 use crate::model::names::hash_hex;
-use crate::model::step::{Complaint, FinishWork, Work};
+use super::why::Why;
+use crate::model::step::{FinishWork, Work};
 
 /// On a session: the names of its hosts, since a workload may be scaled while it is backed up.
 pub(super) const HOSTS: &str = "holdfast.dev/hosts";
@@ -186,7 +187,7 @@ impl Session<'_> {
         match session_hosts::hosts(world, invoker, questions, self.created(world)) {
             Hosts::Wait => {}
             Hosts::Fault(fault) => {
-                let complaint = Complaint { reason: fault.reason.to_owned(), message: fault.message };
+                let complaint = Why { reason: fault.reason.to_owned(), message: fault.message };
                 session_end::fail_to_start(self, &complaint, world.now);
             }
             Hosts::Known(hosts) => {
@@ -264,7 +265,7 @@ impl Stages<'_, '_, '_> {
         else {
             return false;
         };
-        match ended.failure.or(ended.outcome.error) {
+        match ended.trouble_of_all() {
             None => session.set(KIND, Verdict::True, "BackendRepositoryFound", "The repository exists.", now),
             Some(complaint) => {
                 let message = format!("{}: {}", complaint.reason, complaint.message);
@@ -310,7 +311,7 @@ impl Stages<'_, '_, '_> {
     }
 
     /// From the first Job on: what was waited for before is not the session's time.
-    fn deadline(&mut self, session: &mut Session<'_>) -> Option<Complaint> {
+    fn deadline(&mut self, session: &mut Session<'_>) -> Option<Why> {
         let time_out = self.invoker.time_out?;
         let began = session.jobs(self.world).filter_map(|(_, job)| {
             let job = job.value();
@@ -324,10 +325,10 @@ impl Stages<'_, '_, '_> {
         }
         let message = format!("it took longer than {} s", time_out.as_secs());
         session.set("DeadlineExceeded", Verdict::True, "FailedToCompleteWithinDeadline", &message, self.world.now);
-        Some(Complaint { reason: "DeadlineExceeded".to_owned(), message })
+        Some(Why { reason: "DeadlineExceeded".to_owned(), message })
     }
 
-    fn cut_short(&mut self, session: &mut Session<'_>, host: &str, part: &Part, why: &Complaint) {
+    fn cut_short(&mut self, session: &mut Session<'_>, host: &str, part: &Part, why: &Why) {
         let job = self.key(session, part);
         match super::job_state::of(self.world.facts, &job, self.questions, self.world.now) {
             JobState::Absent => session_end::fail_host(session, host, why),
@@ -354,6 +355,8 @@ impl Stages<'_, '_, '_> {
             retention: self.invoker.retention.clone(),
             untagged_are_ours: self.has_one_invoker(),
             unsettled,
+            paths: self.invoker.member.paths_or_default(),
+            incomplete_succeeds: false,
         });
         let Some(ended) = self.part(session, &Part::Finish, &|run, _| run.repository_job(&Part::Finish, work.clone()))
         else {
@@ -463,7 +466,7 @@ impl Stages<'_, '_, '_> {
             Ok(manifest) => manifest,
             Err(fault) if fault.reason == WAIT => return None,
             Err(fault) => {
-                return Some(never_began(Complaint { reason: fault.reason.to_owned(), message: fault.message }));
+                return Some(never_began(Why { reason: fault.reason.to_owned(), message: fault.message }));
             }
         };
         if self.queue.admit(&hash_hex(&found.address, 16), !is_host) {
@@ -476,6 +479,6 @@ impl Stages<'_, '_, '_> {
 /// Reason of a fault that is none: something has to be looked at first.
 const WAIT: &str = "Wait";
 
-fn never_began(complaint: Complaint) -> Ended {
+fn never_began(complaint: Why) -> Ended {
     Ended { outcome: Default::default(), failure: Some(complaint), cut_off: Vec::new(), began: None, ended: None }
 }

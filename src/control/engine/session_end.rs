@@ -16,7 +16,8 @@ pub use crate::build::session::new_session;
 use crate::model::facts::{FactKey, FactKind};
 use crate::model::human;
 use crate::model::invoker::{Invoker, Target};
-use crate::model::step::{Complaint, HostOutcome, SnapshotOutcome, Step};
+use super::why::Why;
+use crate::model::step::{HostOutcome, SnapshotOutcome, Step};
 
 /// Digits of a snapshot's name that people see, as restic shows them.
 const SHORT: usize = 8;
@@ -28,7 +29,7 @@ pub(super) fn skip(session: &mut Session<'_>, message: &str, now: Timestamp) {
 }
 
 /// Nothing was begun, so nothing is to be cleaned up.
-pub(super) fn fail_to_start(session: &mut Session<'_>, why: &Complaint, now: Timestamp) {
+pub(super) fn fail_to_start(session: &mut Session<'_>, why: &Why, now: Timestamp) {
     executor(session, Verdict::False, &format!("{}: {}", why.reason, why.message), now);
     session.target().phase = Field::Value("Failed".to_owned());
     close(session, "Failed", now);
@@ -59,13 +60,11 @@ pub(super) fn target_ref(target: &Target) -> TargetRef {
 /// The host has ended: with what its Job said, or with what became of its Job.
 pub(super) fn settle_host(session: &mut Session<'_>, host: &str, ended: &Ended) {
     let said = ended.outcome.hosts.iter().find(|known| known.host == host);
-    let failure = ended.failure.as_ref().or(ended.outcome.error.as_ref());
-    let stats = stats(host, said, failure, ended);
+    let stats = stats(host, said, ended.trouble(said).as_ref(), ended);
     add_stats(session, stats);
 }
 
-fn stats(host: &str, said: Option<&HostOutcome>, failure: Option<&Complaint>, ended: &Ended) -> HostBackupStats {
-    let error = failure.or_else(|| said.and_then(|said| said.error.as_ref()));
+fn stats(host: &str, said: Option<&HostOutcome>, error: Option<&Why>, ended: &Ended) -> HostBackupStats {
     let snapshots: Vec<SnapshotStats> =
         said.map(|said| said.snapshots.iter().map(snapshot).collect()).unwrap_or_default();
     let seconds = match (ended.began, ended.ended) {
@@ -109,14 +108,14 @@ fn add_stats(session: &mut Session<'_>, new: HostBackupStats) {
     target.stats = Field::Value(list);
 }
 
-pub(super) fn fail_host(session: &mut Session<'_>, host: &str, why: &Complaint) {
+pub(super) fn fail_host(session: &mut Session<'_>, host: &str, why: &Why) {
     let nothing = Ended { outcome: Default::default(), failure: None, cut_off: Vec::new(), began: None, ended: None };
     let failed = stats(host, None, Some(why), &nothing);
     add_stats(session, failed);
 }
 
 /// All hosts that have not ended.
-pub(super) fn fail_all(session: &mut Session<'_>, hosts: &[String], why: &Complaint) {
+pub(super) fn fail_all(session: &mut Session<'_>, hosts: &[String], why: &Why) {
     for host in hosts {
         if !session.has_ended(host) {
             fail_host(session, host, why);
@@ -145,9 +144,9 @@ pub(super) fn unsettled(world: &World<'_>, session: &Session<'_>, questions: &mu
 
 /// Retention, check and sizes; and what the repository knows of hosts that did not say it themselves.
 pub(super) fn settle_repository(session: &mut Session<'_>, ended: &Ended, now: Timestamp) {
-    let failure = ended.failure.clone().or_else(|| ended.outcome.error.clone());
+    let failure = ended.trouble_of_all();
     let said = ended.outcome.repository.clone().unwrap_or_default();
-    let done = |step: Option<Result<(), Complaint>>| {
+    let done = |step: Option<Result<(), Why>>| {
         step.unwrap_or_else(|| match &failure {
             Some(failure) => Err(failure.clone()),
             None => Ok(()),
@@ -155,13 +154,13 @@ pub(super) fn settle_repository(session: &mut Session<'_>, ended: &Ended, now: T
     };
     let retention = done(said.retention.map(|step| match step {
         Step::Done(_) => Ok(()),
-        Step::Failed(complaint) => Err(complaint),
+        Step::Failed(complaint) => Err(Why::from(&complaint)),
     }));
     let check = done(said.check.map(|step| match step {
         Step::Done(_) => Ok(()),
-        Step::Failed(complaint) => Err(complaint),
+        Step::Failed(complaint) => Err(Why::from(&complaint)),
     }));
-    let told = |error: &Complaint| format!("{}: {}", error.reason, error.message);
+    let told = |error: &Why| format!("{}: {}", error.reason, error.message);
     match &retention {
         Ok(()) => session.set("RetentionPolicyApplied", Verdict::True, "SuccessfullyAppliedRetentionPolicy", "", now),
         // The next session tries again: nothing is lost by waiting.
@@ -192,12 +191,16 @@ pub(super) fn settle_repository(session: &mut Session<'_>, ended: &Ended, now: T
     }
 }
 
-/// What was stored belongs to the host, also where its Job failed afterwards.
+/// What was stored belongs to the host. If it is all that was asked for, the host has succeeded, whatever became of its Job.
 fn complete(session: &mut Session<'_>, found: &HostOutcome) {
     let target = session.target();
     let Field::Value(list) = &mut target.stats else { return };
     if let Some(known) = list.iter_mut().find(|known| text(&known.hostname) == found.host) {
         known.snapshots = Field::Value(found.snapshots.iter().map(snapshot).collect());
+        if found.error.is_none() {
+            known.phase = Field::Value("Succeeded".to_owned());
+            known.error = Field::Absent;
+        }
     }
 }
 

@@ -9,13 +9,13 @@ use crate::api::BackupConfiguration;
 use crate::build::names;
 use crate::model::facts::{Fact, FactKey, FactKind};
 use crate::model::invoker::{Driver, Invoker};
-use crate::model::step::Complaint;
+use super::why::Why;
 
 pub(super) enum Start {
     Wait,
     /// With the reason, for people.
     Skip(String),
-    Fail(Complaint),
+    Fail(Why),
     Go(Box<(Invoker, Found)>),
 }
 
@@ -38,7 +38,7 @@ pub(super) fn decide(world: &World<'_>, session: &Session<'_>, questions: &mut Q
     {
         return start;
     }
-    let failed = |reason: &str, message: String| Start::Fail(Complaint { reason: reason.to_owned(), message });
+    let failed = |reason: &str, message: String| Start::Fail(Why { reason: reason.to_owned(), message });
     if invoker.driver == Driver::VolumeSnapshotter {
         return failed("DriverMissing", "spec.driver VolumeSnapshotter is no part of this version yet".to_owned());
     }
@@ -73,7 +73,7 @@ fn go_on(
     let since = session.created(world);
     match world.secret(questions, &repository.namespace, &found.place.secret, since) {
         None => Start::Wait,
-        Some(Err(message)) => Start::Fail(Complaint { reason: "BackendSecretNotAvailable".to_owned(), message }),
+        Some(Err(message)) => Start::Fail(Why { reason: "BackendSecretNotAvailable".to_owned(), message }),
         Some(Ok(_)) => Start::Go(Box::new((invoker, found))),
     }
 }
