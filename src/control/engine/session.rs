@@ -178,8 +178,21 @@ impl Session<'_> {
         };
         self.target().total_hosts = Field::Value(i32::try_from(names.len()).unwrap_or(i32::MAX));
         self.status.phase = Field::Value("Running".to_owned());
+        self.let_go(world, &names, wanted);
         let mut stages = Stages { world, invoker: &invoker, found: &found, names: &names, questions, queue, wanted };
         stages.run(self);
+    }
+
+    /// A Job whose end was written down gives its place to others. Asked of the status as it was read, before it changes.
+    fn let_go(&self, world: &World<'_>, hosts: &[String], wanted: &mut Wanted) {
+        let alone = hosts.len() == 1;
+        let ended = hosts.iter().filter(|host| self.has_ended(host));
+        let ended = ended.map(|host| Part::Host { host: host.clone(), alone });
+        let initialized = self.is_set("BackendRepositoryInitialized").then_some(Part::Initialize);
+        for part in ended.chain(initialized) {
+            let name = names::backup_job(&self.key.name, &part);
+            parts::release(world, wanted, &self.key, &FactKey::new(FactKind::Job, &self.key.namespace, &name));
+        }
     }
 
     /// Writes down which hosts there are, before anything is made for them.
@@ -471,6 +484,9 @@ impl Stages<'_, '_, '_> {
         };
         if self.queue.admit(&hash_hex(&found.address, 16), !is_host) {
             self.wanted.push(&session.key, Write::Create(manifest));
+        } else if is_host {
+            let message = "It waits for its turn at the repository.";
+            session_end::executor(session, Verdict::Unknown, message, self.world.now);
         }
         None
     }
