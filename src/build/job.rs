@@ -153,9 +153,8 @@ impl Run<'_> {
         for mount in &mut mounts {
             mount["readOnly"] = json!(access == Access::Read);
         }
-        let volumes = if own_mounts { resolved.volumes.as_slice() } else { &[] };
         let part = Part::Host { host: host.name.clone(), alone };
-        self.job(&part, false, &steps, Some(host), volumes, &mounts, access)
+        self.job(&part, false, &steps, Some(host), &resolved.volumes, &mounts, access)
     }
 
     fn resolve(&self, facts: &Facts, host: &Host, rule: Option<&Rule>, access: Access) -> Result<Resolved, Fault> {
@@ -176,7 +175,7 @@ impl Run<'_> {
             image: self.image,
             cache: self.place.repository.cache,
         });
-        task::resolve(facts, name, &variables)
+        task::resolve(facts, name, &variables, host.mounts.is_empty())
     }
 
     /// What each step is told. The last step of a Task of ours has nothing left to report, so it is no container.

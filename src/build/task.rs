@@ -77,8 +77,9 @@ fn is_override(object: &Value) -> bool {
     annotations.and_then(|all| all.get(keys::OVERRIDE)).and_then(Value::as_str) == Some("true")
 }
 
-/// Steps with `variables` in them; the parameters of a step count less than these.
-pub fn resolve(facts: &Facts, name: &str, variables: &Variables) -> Result<Resolved, Fault> {
+/// Steps with `variables` in them; the parameters of a step count less than these. Volumes of the Task are left out where the
+/// target brings its own.
+pub fn resolve(facts: &Facts, name: &str, variables: &Variables, with_volumes: bool) -> Result<Resolved, Fault> {
     let Some(found) = task(facts, name) else {
         return Err(Fault::new("TaskNotFound", format!("there is no Task {name}: create it, or name another one")));
     };
@@ -92,7 +93,7 @@ pub fn resolve(facts: &Facts, name: &str, variables: &Variables) -> Result<Resol
         return Err(Fault::new("TaskInvalid", message));
     }
     let steps = listed.iter().map(|reference| step(facts, name, reference, variables)).collect::<Result<_, _>>()?;
-    let volumes = spec.volumes.get().map(Vec::as_slice).unwrap_or_default();
+    let volumes = spec.volumes.get().filter(|_| with_volumes).map(Vec::as_slice).unwrap_or_default();
     let volumes = volumes.iter().map(|volume| variables::fill(volume, variables, &format!("Task {name}")));
     Ok(Resolved { steps, volumes: volumes.collect::<Result<_, _>>()? })
 }
