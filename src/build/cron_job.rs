@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::labels::{self, Component};
 use super::names;
 use super::rights::TRIGGER;
+use crate::api::runtime::PodSettings;
 use crate::cron::Schedule;
 use crate::model::invoker::Invoker;
 use crate::model::keys;
@@ -17,7 +18,7 @@ const ACTIVE_DEADLINE_SECONDS: i64 = 240;
 pub fn cron_job(invoker: &Invoker, schedule: &Schedule, default_zone: &str, image: &str) -> Value {
     let elsewhere = invoker.member.target.as_ref().is_some_and(|target| target.namespace != invoker.name.namespace);
     let labels = labels::run(Component::Backup, &invoker.name.name);
-    let none = Default::default();
+    let none = PodSettings::default();
     let settings = invoker.member.runtime.pod.get().unwrap_or(&none);
     let container = invoker.member.runtime.container.get();
     let job = json!({"name": "holdfast-trigger", "image": image, "imagePullPolicy": "IfNotPresent",

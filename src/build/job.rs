@@ -183,8 +183,12 @@ impl Run<'_> {
         let is_foreign = resolved.steps.iter().any(|step| step.native.is_none());
         let told = resolved.steps.iter().map(|step| match &step.native {
             None => Ok(Told::Foreign),
-            Some(Native::PvcBackup) if matches!(work, Work::Backup(_)) => Ok(Told::Input(self.input(work.clone()))),
-            Some(Native::PvcRestore) if matches!(work, Work::Restore(_)) => Ok(Told::Input(self.input(work.clone()))),
+            Some(Native::PvcBackup) if matches!(work, Work::Backup(_)) => {
+                Ok(Told::Input(Box::new(self.input(work.clone()))))
+            }
+            Some(Native::PvcRestore) if matches!(work, Work::Restore(_)) => {
+                Ok(Told::Input(Box::new(self.input(work.clone()))))
+            }
             Some(Native::PvcBackup | Native::PvcRestore) => {
                 let (is, wanted) = match work {
                     Work::Restore(_) => ("backs up", "restores"),
@@ -196,7 +200,7 @@ impl Run<'_> {
             Some(Native::UpdateStatus) if is_foreign => {
                 let folder =
                     step.output.clone().unwrap_or_else(|| format!("{}/output", crate::model::step::SCRATCH_FOLDER));
-                Ok(Told::Input(self.input(Work::Report { folder, host: host.name.clone() })))
+                Ok(Told::Input(Box::new(self.input(Work::Report { folder, host: host.name.clone() }))))
             }
             Some(Native::UpdateStatus) => Ok(Told::Left),
             Some(addon @ Native::Addon { .. }) => {
@@ -269,7 +273,7 @@ impl Run<'_> {
 }
 
 enum Told {
-    Input(StepInput),
+    Input(Box<StepInput>),
     Foreign,
     /// No container.
     Left,

@@ -109,10 +109,10 @@ mod tests {
         assert_eq!(cron_job(&named(&"b".repeat(60)), false).len(), 52);
         let host = |host: &str| Part::Host { host: host.to_owned(), alone: false };
         let session = "a".repeat(60);
-        let names: Vec<_> =
+        let jobs: Vec<_> =
             ["host-0", "host-1", "Node.example"].iter().map(|h| backup_job(&session, &host(h))).collect();
-        assert!(names.iter().all(|name| name.len() <= 63 && is_subdomain(name)), "{names:?}");
-        assert_ne!(names[0], names[1]);
+        assert!(jobs.iter().all(|name| name.len() <= 63 && is_subdomain(name)), "{jobs:?}");
+        assert_ne!(jobs[0], jobs[1]);
         assert_eq!(backup_job("web-1", &Part::Host { host: "host-0".to_owned(), alone: true }), "stash-backup-web-1-0");
     }
 }

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::fault::Fault;
 use super::variables::{self, Variables};
 use crate::api::field::Field;
+use crate::api::function::FunctionSpec;
 use crate::api::runtime::ContainerSettings;
-use crate::api::task::TaskRef;
+use crate::api::task::{TaskRef, TaskSpec};
 use crate::api::{Function, Task};
 use crate::install::catalogue::{self, Native};
 use crate::model::facts::{Fact, FactKind, Facts};
@@ -85,7 +86,7 @@ pub fn resolve(facts: &Facts, name: &str, variables: &Variables, with_volumes: b
     };
     let task: Task = serde_json::from_value(found)
         .map_err(|error| Fault::new("TaskInvalid", format!("Task {name} cannot be read: {error}")))?;
-    let none = Default::default();
+    let none = TaskSpec::default();
     let spec = task.spec.get().unwrap_or(&none);
     let listed = spec.steps.get().map(Vec::as_slice).unwrap_or_default();
     if listed.is_empty() || listed.len() > STEPS_MAX {
@@ -118,7 +119,7 @@ fn step(facts: &Facts, task: &str, reference: &TaskRef, variables: &Variables) -
     }
     known.extend(variables.clone());
     let output = known.get("outputDir").filter(|folder| !folder.is_empty()).cloned();
-    let none = Default::default();
+    let none = FunctionSpec::default();
     let spec = function.spec.get().unwrap_or(&none);
     let image = spec.image.get().cloned().unwrap_or_default();
     known.insert("ADDON_IMAGE".to_owned(), image);

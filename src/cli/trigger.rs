@@ -13,9 +13,7 @@ use crate::cluster::trigger;
 
 pub(super) fn run(args: &TriggerArgs, connection: &Connection) -> anyhow::Result<ExitCode> {
     let slot = match &args.slot_job {
-        Some(job) => {
-            names::slot_of_job(job).with_context(|| format!("{job} is not the name of a Job of a CronJob"))?
-        }
+        Some(job) => names::slot_of_job(job).with_context(|| format!("{job} is not the name of a Job of a CronJob"))?,
         None => clock::now(),
     };
     let made = runtime()?.block_on(trigger::create(

@@ -99,10 +99,14 @@ impl Handles {
     }
 
     /// Address of a collection in a namespace, or of a cluster-scoped one; of what the table of verbs has only.
-    pub(super) fn url(&self, api_version: &str, resource: &str, namespace: &str) -> String {
+    pub(super) fn url(api_version: &str, resource: &str, namespace: &str) -> String {
         let (group, version) = split(api_version);
         let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        if namespace.is_empty() { format!("{root}/{resource}") } else { format!("{root}/namespaces/{namespace}/{resource}") }
+        if namespace.is_empty() {
+            format!("{root}/{resource}")
+        } else {
+            format!("{root}/namespaces/{namespace}/{resource}")
+        }
     }
 
     /// Objects of a kind that we write, in the namespace of the key.

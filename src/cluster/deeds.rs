@@ -94,13 +94,13 @@ impl Hand<'_> {
         match write {
             Write::Create(manifest) => self.create(manifest).await,
             Write::Apply(manifest) => {
-                let (url, name, what) = self.place(manifest)?;
+                let (url, name, what) = Self::place(manifest)?;
                 let params = PatchParams::apply(ENGINE_MANAGER).force();
                 let request = Request::new(url).patch(&name, &params, &Patch::Apply(manifest));
                 self.send(request, &format!("apply {what}")).await
             }
             Write::Status(document) => {
-                let (url, name, what) = self.place(document)?;
+                let (url, name, what) = Self::place(document)?;
                 let params = PatchParams::apply(ENGINE_MANAGER).force();
                 let request = Request::new(url).patch_subresource("status", &name, &params, &Patch::Apply(document));
                 self.send(request, &format!("write the status of {what}")).await
@@ -111,11 +111,15 @@ impl Hand<'_> {
                     metadata["finalizers"] = json!(finalizers);
                 }
                 if !annotations.is_empty() {
-                    metadata["annotations"] = annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>().into();
+                    metadata["annotations"] = annotations
+                        .iter()
+                        .map(|(key, value)| (key.clone(), json!(value)))
+                        .collect::<Map<_, _>>()
+                        .into();
                 }
                 let patch = json!({"metadata": metadata});
                 let params = PatchParams { field_manager: Some(ENGINE_MANAGER.to_owned()), ..PatchParams::default() };
-                let request = Request::new(self.url(key)).patch(&key.name, &params, &Patch::Merge(&patch));
+                let request = Request::new(Self::url(key)).patch(&key.name, &params, &Patch::Merge(&patch));
                 match self.send(request, &format!("mark {}", key.spoken())).await {
                     // It is gone, and needs no mark any more.
                     Err(Failure::Missing(_)) => Ok(()),
@@ -128,7 +132,7 @@ impl Hand<'_> {
     }
 
     async fn create(&self, manifest: &Value) -> Result<(), Failure> {
-        let (url, name, what) = self.place(manifest)?;
+        let (url, name, what) = Self::place(manifest)?;
         let body = serde_json::to_vec(manifest).map_err(|error| Failure::Invalid(format!("{what}: {error}")))?;
         let params = PostParams { field_manager: Some(ENGINE_MANAGER.to_owned()), ..PostParams::default() };
         let request = Request::new(url.clone()).create(&params, body);
@@ -155,7 +159,7 @@ impl Hand<'_> {
             preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
             ..DeleteParams::default()
         };
-        let request = Request::new(self.url(key)).delete(&key.name, &params);
+        let request = Request::new(Self::url(key)).delete(&key.name, &params);
         match self.send(request, &format!("delete {}", key.spoken())).await {
             Err(Failure::Missing(_)) => Ok(()),
             other => other,
@@ -165,44 +169,46 @@ impl Hand<'_> {
     /// The values pass through here and are kept nowhere.
     async fn project(&self, manifest: &Value, from: &(String, String), keys: &[&str]) -> Result<(), Failure> {
         let (namespace, name) = from;
-        let request = Request::new(self.handles.url("v1", "secrets", namespace)).get(name, &GetParams::default());
+        let request = Request::new(Handles::url("v1", "secrets", namespace)).get(name, &GetParams::default());
         let secret = self.read(request, &format!("read Secret {namespace}/{name}")).await?;
         let data = secret.get("data").and_then(Value::as_object).into_iter().flatten();
         let wanted: BTreeSet<&str> = keys.iter().copied().collect();
-        let copied: Map<String, Value> =
-            data.filter(|(key, _)| wanted.contains(key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let copied: Map<String, Value> = data
+            .filter(|(key, _)| wanted.contains(key.as_str()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         let mut copy = manifest.clone();
         copy["data"] = Value::Object(copied);
         copy["type"] = json!("Opaque");
         self.create(&copy).await
     }
 
-    fn url(&self, key: &FactKey) -> String {
-        self.handles.url(key.kind.api_version(), key.kind.resource(), &key.namespace)
+    fn url(key: &FactKey) -> String {
+        Handles::url(key.kind.api_version(), key.kind.resource(), &key.namespace)
     }
 
     /// Address of the collection, name, and words for both.
-    fn place(&self, manifest: &Value) -> Result<(String, String, String), Failure> {
-        let (api_version, kind) = (text(manifest, "apiVersion").unwrap_or_default(), text(manifest, "kind").unwrap_or_default());
+    fn place(manifest: &Value) -> Result<(String, String, String), Failure> {
+        let (api_version, kind) =
+            (text(manifest, "apiVersion").unwrap_or_default(), text(manifest, "kind").unwrap_or_default());
         let resource = match (FactKind::of(api_version, kind), kind) {
             (Some(kind), _) => kind.resource(),
             (None, "PersistentVolumeClaim") => "persistentvolumeclaims",
             (None, "Secret") => "secrets",
-            (None, other) => return Err(Failure::Invalid(format!("{other} is no kind that the engine writes: this is a bug"))),
+            (None, other) => {
+                return Err(Failure::Invalid(format!("{other} is no kind that the engine writes: this is a bug")));
+            }
         };
         let metadata = manifest.get("metadata").unwrap_or(&Value::Null);
         let namespace = text(metadata, "namespace").unwrap_or_default();
         let name = text(metadata, "name").unwrap_or_default();
-        let url = self.handles.url(api_version, resource, namespace);
+        let url = Handles::url(api_version, resource, namespace);
         Ok((url, name.to_owned(), format!("{kind} {namespace}/{name}")))
     }
 
-    async fn send(
-        &self,
-        request: Result<http::Request<Vec<u8>>, request::Error>,
-        what: &str,
-    ) -> Result<(), Failure> {
-        let request = request.map_err(|error| Failure::Invalid(format!("{what}: the request cannot be built: {error}")))?;
+    async fn send(&self, request: Result<http::Request<Vec<u8>>, request::Error>, what: &str) -> Result<(), Failure> {
+        let request =
+            request.map_err(|error| Failure::Invalid(format!("{what}: the request cannot be built: {error}")))?;
         let Some(permit) = self.leader.permit().await else {
             return Err(Failure::Transient(format!("{what}: another process leads now")));
         };
@@ -214,8 +220,13 @@ impl Hand<'_> {
         Ok(())
     }
 
-    async fn read(&self, request: Result<http::Request<Vec<u8>>, request::Error>, what: &str) -> Result<Value, Failure> {
-        let request = request.map_err(|error| Failure::Invalid(format!("{what}: the request cannot be built: {error}")))?;
+    async fn read(
+        &self,
+        request: Result<http::Request<Vec<u8>>, request::Error>,
+        what: &str,
+    ) -> Result<Value, Failure> {
+        let request =
+            request.map_err(|error| Failure::Invalid(format!("{what}: the request cannot be built: {error}")))?;
         let Answer { object, .. } = exchange(self.handles.client(), request, READ_TIME_MAX, what).await?;
         self.watches.written(&object).await;
         Ok(object)

@@ -67,7 +67,7 @@ pub async fn look(handles: &Handles, look: &Look) -> Seen {
 }
 
 async fn get(handles: &Handles, version: &str, resource: &str, namespace: &str, name: &str) -> Result<Value, Failure> {
-    let request = Request::new(handles.url(version, resource, namespace)).get(name, &GetParams::default());
+    let request = Request::new(Handles::url(version, resource, namespace)).get(name, &GetParams::default());
     send(handles, request, &format!("read {resource} {namespace}/{name}")).await
 }
 
@@ -78,7 +78,7 @@ async fn list(
     params: ListParams,
     part: impl Fn(&Value) -> Value,
 ) -> Seen {
-    let request = Request::new(handles.url("v1", resource, namespace)).list(&params.limit(ITEMS_MAX));
+    let request = Request::new(Handles::url("v1", resource, namespace)).list(&params.limit(ITEMS_MAX));
     let found = send(handles, request, &format!("list {resource} of {namespace}")).await;
     seen(found, |list| list.get("items").and_then(Value::as_array).into_iter().flatten().map(part).collect())
 }

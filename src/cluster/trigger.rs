@@ -27,10 +27,19 @@ const TRIES_MAX: u32 = 6;
 
 /// What became of it.
 pub enum Made {
-    New { namespace: String, session: String },
+    New {
+        namespace: String,
+        session: String,
+    },
     /// Somebody created the session of this slot before.
-    Known { namespace: String, session: String },
-    Paused { namespace: String, name: String },
+    Known {
+        namespace: String,
+        session: String,
+    },
+    Paused {
+        namespace: String,
+        name: String,
+    },
 }
 
 pub async fn create(
@@ -43,7 +52,8 @@ pub async fn create(
     let handles = Handles::connect(kubeconfig, context, namespace).await?;
     let namespace = handles.namespace().to_owned();
     let object = read(&handles, &namespace, invoker).await?;
-    let typed: BackupConfiguration = serde_json::from_value(object).context("the BackupConfiguration cannot be read")?;
+    let typed: BackupConfiguration =
+        serde_json::from_value(object).context("the BackupConfiguration cannot be read")?;
     let invoker = Invoker::parse(&typed).with_context(|| format!("BackupConfiguration {namespace}/{invoker}"))?;
     if invoker.paused {
         return Ok(Made::Paused { namespace, name: invoker.name.name });
@@ -54,7 +64,7 @@ pub async fn create(
     let body = serde_json::to_vec(&manifest)?;
     let params = PostParams { field_manager: Some(ENGINE_MANAGER.to_owned()), ..PostParams::default() };
     let kind = FactKind::BackupSession;
-    let url = handles.url(kind.api_version(), kind.resource(), &namespace);
+    let url = Handles::url(kind.api_version(), kind.resource(), &namespace);
     let mut wait = FIRST_WAIT;
     for tried in 1..=TRIES_MAX {
         let request = Request::new(url.clone()).create(&params, body.clone())?;
@@ -73,7 +83,7 @@ pub async fn create(
 
 async fn read(handles: &Handles, namespace: &str, name: &str) -> anyhow::Result<Value> {
     let kind = FactKind::BackupConfiguration;
-    let url = handles.url(kind.api_version(), kind.resource(), namespace);
+    let url = Handles::url(kind.api_version(), kind.resource(), namespace);
     let mut wait = FIRST_WAIT;
     for tried in 1..=TRIES_MAX {
         let request = Request::new(url.clone()).get(name, &GetParams::default())?;

@@ -71,9 +71,7 @@ impl Followed {
     fn config(self) -> watcher::Config {
         let config = watcher::Config::default().page_size(PAGE_SIZE);
         match self {
-            Followed::Run(kind) if kind.is_ours_only() => {
-                config.labels(&format!("{MANAGED_BY}={MANAGED_BY_US},{RUN}"))
-            }
+            Followed::Run(kind) if kind.is_ours_only() => config.labels(&format!("{MANAGED_BY}={MANAGED_BY_US},{RUN}")),
             Followed::Run(_) | Followed::Plan(_) => config,
         }
     }

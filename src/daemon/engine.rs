@@ -106,7 +106,10 @@ impl Lane {
             }
             let reported = matches!(
                 key.kind,
-                FactKind::BackupSession | FactKind::RestoreSession | FactKind::BackupConfiguration | FactKind::Repository
+                FactKind::BackupSession
+                    | FactKind::RestoreSession
+                    | FactKind::BackupConfiguration
+                    | FactKind::Repository
             );
             if !reported {
                 continue;

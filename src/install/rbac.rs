@@ -73,7 +73,8 @@ fn rules(rights: &[Right], scope: Scope, namespace: &str) -> Value {
             let verbs: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
             let mut rule = json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
             if !names.is_empty() {
-                let own = |name: &&str| if *name == TRIGGER_ROLE { trigger_role(namespace) } else { (*name).to_owned() };
+                let own =
+                    |name: &&str| if *name == TRIGGER_ROLE { trigger_role(namespace) } else { (*name).to_owned() };
                 rule["resourceNames"] = names.iter().map(own).collect();
             }
             rule
@@ -133,7 +134,10 @@ mod tests {
     fn only_the_own_namespace_role_touches_leases_and_config_maps() {
         let objects = rbac("backup", &json!({}));
         let kinds: Vec<&str> = objects.iter().filter_map(|object| object["kind"].as_str()).collect();
-        assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ClusterRole"]);
+        assert_eq!(
+            kinds,
+            ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ClusterRole"]
+        );
         let cluster = objects[1]["rules"].to_string();
         assert!(!cluster.contains("leases") && !cluster.contains("configmaps"), "{cluster}");
         assert_eq!(objects[3]["metadata"]["namespace"], "backup");

@@ -84,7 +84,12 @@ const SHARE: &[Verb] = &[Verb::List, Verb::Watch, Verb::Create, Verb::Patch];
 /// Everything that the daemon may do. No wildcard; of Secrets one at a time, and never a list.
 pub const RIGHTS: &[Right] = &[
     follow("", "namespaces", "objects are written only into namespaces that exist and stay"),
-    write("", "persistentvolumeclaims", &[Verb::List, Verb::Watch, Verb::Create], "may be a target; interim volumes and restored claims"),
+    write(
+        "",
+        "persistentvolumeclaims",
+        &[Verb::List, Verb::Watch, Verb::Create],
+        "may be a target; interim volumes and restored claims",
+    ),
     follow("", "replicationcontrollers", TARGET),
     write("apps", "daemonsets", LOOK, TARGET),
     write("apps", "deployments", LOOK, TARGET),
@@ -104,10 +109,20 @@ pub const RIGHTS: &[Right] = &[
     write(STASH, "restoresessions", &[Verb::List, Verb::Watch, Verb::Patch], "one restore each"),
     write(STASH, "restoresessions/status", &[Verb::Patch], "what became of it"),
     write("batch", "jobs", RUN, "the parts of a run"),
-    write("batch", "cronjobs", &[Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete], "trigger sessions at their slots"),
+    write(
+        "batch",
+        "cronjobs",
+        &[Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete],
+        "trigger sessions at their slots",
+    ),
     write("", "pods", FOLLOW, "what became of a Job; on which node and as which user an application works"),
     write("", "events", &[Verb::List], "why a Job has no pod, or a pod does not start"),
-    write("", "secrets", &[Verb::Get, Verb::Create], "whether a storage Secret is there; its copy for a session elsewhere"),
+    write(
+        "",
+        "secrets",
+        &[Verb::Get, Verb::Create],
+        "whether a storage Secret is there; its copy for a session elsewhere",
+    ),
     write("", "serviceaccounts", SHARE, "of the trigger"),
     write("rbac.authorization.k8s.io", "rolebindings", SHARE, "of the trigger, to the role that is shipped"),
     Right {

@@ -4,10 +4,13 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::step::RetentionRules;
+use crate::api::backup_configuration::BackupConfigurationSpec;
 use crate::api::claim::ClaimTemplate;
 use crate::api::field::Field;
+use crate::api::hooks::{BackupHooks, RestoreHooks};
 use crate::api::metadata::Metadata;
 use crate::api::reference::ObjectReference;
+use crate::api::restore_session::RestoreSessionSpec;
 use crate::api::retention::{RetentionPolicy, RetryConfig};
 use crate::api::runtime::{RuntimeSettings, TempDir};
 use crate::api::target::TargetRef;
@@ -144,7 +147,7 @@ pub struct Rule {
 impl Invoker {
     pub fn parse(object: &BackupConfiguration) -> Result<Self, BadField> {
         let (name, uid) = identity(&object.metadata);
-        let none = Default::default();
+        let none = BackupConfigurationSpec::default();
         let spec = object.spec.get().unwrap_or(&none);
         let target = spec.target.get();
         let schedule = match texted(&spec.schedule) {
@@ -170,7 +173,7 @@ impl Invoker {
                 scratch: spec.temp_dir.get().cloned().unwrap_or_default(),
                 interim: interim(&spec.interim_volume_template)?,
                 snapshot_class: target.and_then(|target| texted(&target.snapshot_class_name)),
-                has_hooks: spec.hooks.get().is_some_and(|hooks| *hooks != Default::default()),
+                has_hooks: spec.hooks.get().is_some_and(|hooks| *hooks != BackupHooks::default()),
             },
             schedule,
             retention: retention(spec.retention_policy.get())?,
@@ -188,7 +191,7 @@ impl Invoker {
 impl Restore {
     pub fn parse(object: &RestoreSession) -> Result<Self, BadField> {
         let (name, uid) = identity(&object.metadata);
-        let none = Default::default();
+        let none = RestoreSessionSpec::default();
         let spec = object.spec.get().unwrap_or(&none);
         let target = spec.target.get();
         let claims =
@@ -212,7 +215,7 @@ impl Restore {
                 scratch: spec.temp_dir.get().cloned().unwrap_or_default(),
                 interim: interim(&spec.interim_volume_template)?,
                 snapshot_class: None,
-                has_hooks: spec.hooks.get().is_some_and(|hooks| *hooks != Default::default()),
+                has_hooks: spec.hooks.get().is_some_and(|hooks| *hooks != RestoreHooks::default()),
             },
             rules: sound_rules(rules)?,
             replicas: target

@@ -28,7 +28,11 @@ pub enum Write {
         annotations: Vec<(String, String)>,
     },
     /// Copies these keys of a Secret of another namespace, as far as it has them.
-    Project { manifest: Value, from: (String, String), keys: &'static [&'static str] },
+    Project {
+        manifest: Value,
+        from: (String, String),
+        keys: &'static [&'static str],
+    },
     Delete {
         key: FactKey,
         uid: String,

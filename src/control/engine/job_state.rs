@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::look::{Look, Questions, Seen};
+use super::why::Why;
 use crate::model::facts::{FactKey, FactKind, Facts};
 use crate::model::json::text;
 use crate::model::keys;
-use super::why::Why;
 use crate::model::step::{HostOutcome, Outcome};
 
 /// A Job without a pod for so long has an obstacle that Events name.
@@ -28,7 +28,7 @@ pub(super) enum JobState {
     },
     /// It is over, but a pod of it may still do something.
     Ending,
-    Ended(Ended),
+    Ended(Box<Ended>),
 }
 
 /// How a Job ended.
@@ -40,11 +40,21 @@ pub(super) struct Ended {
     pub failure: Option<Why>,
     /// Pods that were cut off, whose locks may be left.
     pub cut_off: Vec<String>,
-    pub began: Option<Timestamp>,
-    pub ended: Option<Timestamp>,
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
 }
 
 impl Ended {
+    /// It was never there.
+    pub(super) fn before_it_began(why: Why) -> Self {
+        Self { outcome: Outcome::default(), failure: Some(why), cut_off: Vec::new(), from: None, until: None }
+    }
+
+    /// How long its containers ran.
+    pub(super) fn seconds(&self) -> Option<i64> {
+        Some(self.until?.duration_since(self.from?).as_secs())
+    }
+
     /// What went wrong with a host, if anything did.
     pub(super) fn trouble(&self, said: Option<&HostOutcome>) -> Option<Why> {
         let own = || said.and_then(|said| said.error.as_ref()).map(Why::from);
@@ -93,7 +103,7 @@ pub(super) fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, no
         return running_or_starting(pod, created);
     }
     if over || finished.is_some() {
-        return JobState::Ended(ended(&job, fact.deleting, ended_by_us, &pods, busy));
+        return JobState::Ended(Box::new(ended(&job, fact.deleting, ended_by_us, &pods, busy)));
     }
     let obstacle = if now.duration_since(created) >= POD_EXPECTED {
         let look = Look::Events { namespace: key.namespace.clone(), uid: fact.uid.clone() };
@@ -199,8 +209,8 @@ fn ended(job: &Value, deleting: bool, ended_by_us: Option<Why>, pods: &[(bool, V
         outcome,
         failure,
         cut_off,
-        began: time("startedAt").into_iter().min(),
-        ended: time("finishedAt").into_iter().max(),
+        from: time("startedAt").into_iter().min(),
+        until: time("finishedAt").into_iter().max(),
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::deed::Write;
 use super::look::{Look, Questions, Seen};
+use super::why::Why;
 use super::world::{Found, Wanted, World, text};
 use crate::api::claim::ClaimTemplate;
 use crate::build::labels::{self, Component};
@@ -13,7 +14,6 @@ use crate::build::place::secret_keys;
 use crate::model::facts::{Fact, FactKey};
 use crate::model::invoker::Named;
 use crate::model::names::{NAME_LENGTH_MAX, limited};
-use super::why::Why;
 
 /// A session of a backup or a restore.
 pub(super) struct Owner<'a> {

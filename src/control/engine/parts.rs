@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::deed::{Propagation, Write};
 use super::job_state::{self, HOPELESS, JobState};
 use super::look::{Look, Questions, Seen};
+use super::why::Why;
 use super::world::{Wanted, World};
 use crate::model::facts::{FactKey, FactKind};
 use crate::model::json::text;
 use crate::model::keys;
-use super::why::Why;
 
 /// Volumes that are not attached after this have a reason that Events name.
 const ATTACH_EXPECTED: SignedDuration = SignedDuration::from_secs(10);

@@ -38,10 +38,10 @@ pub(super) fn step(world: &World<'_>, key: &FactKey, wanted: &mut Wanted) {
 fn references(world: &World<'_>, repository: &Named) -> Vec<TypedObjectReference> {
     let mut users = BTreeSet::new();
     for (key, fact) in world.facts.of_kind(FactKind::BackupConfiguration) {
-        let uses = !fact.deleting
+        let refers = !fact.deleting
             && fact.mentions(&repository.name)
             && matches!(world.invoker(&key.namespace, &key.name), Some(Ok(invoker)) if invoker.repository.as_ref() == Some(repository));
-        if uses {
+        if refers {
             users.insert(("BackupConfiguration", key.namespace.clone(), key.name.clone()));
         }
     }

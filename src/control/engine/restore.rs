@@ -11,6 +11,7 @@ use super::owner::Owner;
 use super::parts;
 use super::queue::Queue;
 use super::restore_hosts::{self, Hosts};
+use super::why::Why;
 use super::world::{Found, Wanted, World, text};
 use crate::api::RestoreSession;
 use crate::api::field::Field;
@@ -24,7 +25,6 @@ use crate::model::human;
 use crate::model::invoker::{Driver, Named, Restore, Rule, Target};
 use crate::model::keys;
 use crate::model::names::hash_hex;
-use super::why::Why;
 
 /// What is missing is looked for again after this.
 const AGAIN: SignedDuration = SignedDuration::from_secs(5);
@@ -280,10 +280,7 @@ impl Restoring<'_, '_, '_> {
             if let Some(ended) = self.part(restore, found, host, &part, rule) {
                 let said = ended.outcome.hosts.iter().find(|known| known.host == host.name);
                 let error = ended.trouble(said);
-                let seconds = match (ended.began, ended.ended) {
-                    (Some(began), Some(end)) => end.duration_since(began).as_secs(),
-                    _ => 0,
-                };
+                let seconds = ended.seconds().unwrap_or(0);
                 self.settle(&host.name, error.as_ref(), seconds);
             }
         }
@@ -328,7 +325,7 @@ impl Restoring<'_, '_, '_> {
             .map_or(self.world.settings.start_timeout, |time_out| time_out.min(self.world.settings.start_timeout));
         let ensured = "SuccessfullyEnsuredRestoreExecutor";
         match parts::watch(self.world, self.questions, self.wanted, self.key, &job, timeout) {
-            JobState::Ended(ended) => return Some(ended),
+            JobState::Ended(ended) => return Some(*ended),
             JobState::Starting { obstacle: Some(obstacle), .. } => {
                 let message = format!("{}: {}", obstacle.reason, obstacle.message);
                 self.set("RestoreExecutorEnsured", Verdict::Unknown, "FailedToEnsureRestoreExecutor", &message);
@@ -351,15 +348,7 @@ impl Restoring<'_, '_, '_> {
         let created = self.fact.created.unwrap_or(self.world.now);
         let owner = Owner::of(self.key, self.fact, Component::Restore, created);
         let repository = restore.repository.as_ref()?;
-        let failed = |complaint| {
-            Some(Ended {
-                outcome: Default::default(),
-                failure: Some(complaint),
-                cut_off: Vec::new(),
-                began: None,
-                ended: None,
-            })
-        };
+        let failed = |why| Some(Ended::before_it_began(why));
         let secret = match owner.secret(self.world, repository, found, self.questions, self.wanted) {
             Ok(Some(secret)) => secret,
             Ok(None) => return None,

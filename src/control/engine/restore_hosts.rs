@@ -7,6 +7,7 @@ use super::look::{Look, Questions, Seen};
 use super::session_hosts::{self, Hosts as TargetHosts};
 use super::world::{World, text};
 use crate::build::Fault;
+use crate::build::security::Identity;
 use crate::build::variables::{self, Variables};
 use crate::build::workload::{self, Access, Host};
 use crate::model::invoker::Restore;
@@ -105,7 +106,7 @@ fn of_claims(restore: &Restore) -> Result<Vec<Host>, Fault> {
                 let volume = claim.strip_suffix(&format!("-{ordinal}")).unwrap_or(&claim);
                 volumes.push(json!({"name": volume, "persistentVolumeClaim": {"claimName": claim}}));
             }
-            Ok(Host { name, node: None, volumes, mounts: restore.member.mounts.clone(), identity: Default::default() })
+            Ok(Host { name, node: None, volumes, mounts: restore.member.mounts.clone(), identity: Identity::default() })
         })
         .collect()
 }

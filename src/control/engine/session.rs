@@ -14,6 +14,7 @@ use super::repository;
 use super::session_end;
 use super::session_hosts::{self, Hosts};
 use super::session_start::{self, Start};
+use super::why::Why;
 use super::world::{Found, Wanted, World, text};
 use crate::api::backup_session::{BackupSessionStatus, BackupTargetStatus, HostBackupStats};
 use crate::api::field::Field;
@@ -25,7 +26,6 @@ use crate::model::facts::{Fact, FactKey, FactKind};
 use crate::model::invoker::Invoker;
 use crate::model::keys;
 use crate::model::names::hash_hex;
-use super::why::Why;
 use crate::model::step::{FinishWork, Work};
 
 /// On a session: the names of its hosts, since a workload may be scaled while it is backed up.
@@ -258,7 +258,7 @@ impl Stages<'_, '_, '_> {
         session_end::conclude(session, self.invoker, now);
     }
 
-    fn key(&self, session: &Session<'_>, part: &Part) -> FactKey {
+    fn key(session: &Session<'_>, part: &Part) -> FactKey {
         FactKey::new(FactKind::Job, &session.key.namespace, &names::backup_job(&session.key.name, part))
     }
 
@@ -342,7 +342,7 @@ impl Stages<'_, '_, '_> {
     }
 
     fn cut_short(&mut self, session: &mut Session<'_>, host: &str, part: &Part, why: &Why) {
-        let job = self.key(session, part);
+        let job = Self::key(session, part);
         match super::job_state::of(self.world.facts, &job, self.questions, self.world.now) {
             JobState::Absent => session_end::fail_host(session, host, why),
             JobState::Ended(ended) => {
@@ -416,13 +416,13 @@ impl Stages<'_, '_, '_> {
         part: &Part,
         build: &dyn Fn(&Run<'_>, &mut Self) -> Result<Value, crate::build::Fault>,
     ) -> Option<Ended> {
-        let job = self.key(session, part);
+        let job = Self::key(session, part);
         let start_timeout = self
             .invoker
             .time_out
             .map_or(self.world.settings.start_timeout, |time_out| time_out.min(self.world.settings.start_timeout));
         match parts::watch(self.world, self.questions, self.wanted, &session.key, &job, start_timeout) {
-            JobState::Ended(ended) => return Some(ended),
+            JobState::Ended(ended) => return Some(*ended),
             JobState::Starting { obstacle: Some(obstacle), .. } => {
                 let message = format!("{}: {}", obstacle.reason, obstacle.message);
                 session_end::executor(session, Verdict::Unknown, &message, self.world.now);
@@ -447,7 +447,7 @@ impl Stages<'_, '_, '_> {
         let secret = match owner.secret(self.world, repository, self.found, self.questions, self.wanted) {
             Ok(Some(secret)) => secret,
             Ok(None) => return None,
-            Err(complaint) => return Some(never_began(complaint)),
+            Err(complaint) => return Some(Ended::before_it_began(complaint)),
         };
         let is_host = matches!(part, Part::Host { .. });
         let template = self.invoker.member.interim.as_ref().filter(|_| is_host);
@@ -479,7 +479,7 @@ impl Stages<'_, '_, '_> {
             Ok(manifest) => manifest,
             Err(fault) if fault.reason == WAIT => return None,
             Err(fault) => {
-                return Some(never_began(Why { reason: fault.reason.to_owned(), message: fault.message }));
+                return Some(Ended::before_it_began(Why { reason: fault.reason.to_owned(), message: fault.message }));
             }
         };
         if self.queue.admit(&hash_hex(&found.address, 16), !is_host) {
@@ -494,7 +494,3 @@ impl Stages<'_, '_, '_> {
 
 /// Reason of a fault that is none: something has to be looked at first.
 const WAIT: &str = "Wait";
-
-fn never_began(complaint: Why) -> Ended {
-    Ended { outcome: Default::default(), failure: Some(complaint), cut_off: Vec::new(), began: None, ended: None }
-}

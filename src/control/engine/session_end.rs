@@ -7,6 +7,7 @@ use super::deed::Write;
 use super::job_state::{self, Ended, JobState};
 use super::look::Questions;
 use super::session::Session;
+use super::why::Why;
 use super::world::{Wanted, World, text};
 use crate::api::backup_session::{FileStats, HostBackupStats, SnapshotStats};
 use crate::api::field::Field;
@@ -16,7 +17,6 @@ pub use crate::build::session::new_session;
 use crate::model::facts::{FactKey, FactKind};
 use crate::model::human;
 use crate::model::invoker::{Invoker, Target};
-use super::why::Why;
 use crate::model::step::{HostOutcome, SnapshotOutcome, Step};
 
 /// Digits of a snapshot's name that people see, as restic shows them.
@@ -67,10 +67,7 @@ pub(super) fn settle_host(session: &mut Session<'_>, host: &str, ended: &Ended) 
 fn stats(host: &str, said: Option<&HostOutcome>, error: Option<&Why>, ended: &Ended) -> HostBackupStats {
     let snapshots: Vec<SnapshotStats> =
         said.map(|said| said.snapshots.iter().map(snapshot).collect()).unwrap_or_default();
-    let seconds = match (ended.began, ended.ended) {
-        (Some(began), Some(ended)) => ended.duration_since(began).as_secs(),
-        _ => said.map_or(0, |said| i64::try_from(said.seconds).unwrap_or(0)),
-    };
+    let seconds = ended.seconds().or_else(|| i64::try_from(said?.seconds).ok()).unwrap_or(0);
     HostBackupStats {
         hostname: Field::Value(host.to_owned()),
         phase: Field::Value(if error.is_some() { "Failed" } else { "Succeeded" }.to_owned()),
@@ -109,7 +106,7 @@ fn add_stats(session: &mut Session<'_>, new: HostBackupStats) {
 }
 
 pub(super) fn fail_host(session: &mut Session<'_>, host: &str, why: &Why) {
-    let nothing = Ended { outcome: Default::default(), failure: None, cut_off: Vec::new(), began: None, ended: None };
+    let nothing = Ended::before_it_began(why.clone());
     let failed = stats(host, None, Some(why), &nothing);
     add_stats(session, failed);
 }
@@ -134,7 +131,7 @@ pub(super) fn unsettled(world: &World<'_>, session: &Session<'_>, questions: &mu
         if let JobState::Ended(ended) = job_state::of(world.facts, &job, questions, world.now) {
             let said = ended.outcome.hosts.iter().find(|known| known.host == host);
             let is_cut = said.is_none_or(|said| said.omitted > 0);
-            if is_cut && ended.began.is_some() {
+            if is_cut && ended.from.is_some() {
                 open.push(host);
             }
         }
@@ -168,7 +165,7 @@ pub(super) fn settle_repository(session: &mut Session<'_>, ended: &Ended, now: T
             session.set("RetentionPolicyApplied", Verdict::Unknown, "Deferred", &told(error), now);
         }
         Err(error) => {
-            session.set("RetentionPolicyApplied", Verdict::False, "FailedToApplyRetentionPolicy", &told(error), now)
+            session.set("RetentionPolicyApplied", Verdict::False, "FailedToApplyRetentionPolicy", &told(error), now);
         }
     }
     match &check {
@@ -248,15 +245,12 @@ pub(super) fn retry(world: &World<'_>, session: &Session<'_>, wanted: &mut Wante
     let Some(Ok(invoker)) = world.invoker(&session.key.namespace, session.invoker_name()) else { return };
     let Some(retry) = invoker.retry else { return };
     let mut status = session.status.clone();
-    let next = match session.status.next_retry.get().and_then(|time| time.parse::<Timestamp>().ok()) {
-        Some(next) => next,
-        None => {
-            let next = world.now.saturating_add(retry.delay).unwrap_or(world.now);
-            status.next_retry = Field::Value(conditions::time(next));
-            let status = serde_json::to_value(&status).unwrap_or_default();
-            wanted.status(&session.key, &session.fact.uid, &session.fact.resource_version, &status);
-            return;
-        }
+    let known = session.status.next_retry.get().and_then(|time| time.parse::<Timestamp>().ok());
+    let Some(next) = known else {
+        let next = world.now.saturating_add(retry.delay).unwrap_or(world.now);
+        status.next_retry = Field::Value(conditions::time(next));
+        let status = serde_json::to_value(&status).unwrap_or_default();
+        return wanted.status(&session.key, &session.fact.uid, &session.fact.resource_version, &status);
     };
     if world.now < next {
         return wanted.wake(next);

@@ -7,6 +7,7 @@ use super::look::{Look, Questions, Seen};
 use super::selector;
 use super::world::{Model, World};
 use crate::build::Fault;
+use crate::build::security::Identity;
 use crate::build::workload::{self, Access, Host, Known};
 use crate::model::invoker::{Invoker, Member, Target};
 use crate::model::keys;
@@ -92,7 +93,7 @@ fn one_host(member: &Member) -> Host {
         node: None,
         volumes: Vec::new(),
         mounts: Vec::new(),
-        identity: Default::default(),
+        identity: Identity::default(),
     }
 }
 

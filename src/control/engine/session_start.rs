@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::look::Questions;
 use super::session::{Session, is_final};
+use super::why::Why;
 use super::world::{Found, World, text};
 use crate::api::BackupConfiguration;
 use crate::build::names;
 use crate::model::facts::{Fact, FactKey, FactKind};
 use crate::model::invoker::{Driver, Invoker};
-use super::why::Why;
 
 pub(super) enum Start {
     Wait,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::deed::{Deed, Write};
 use super::look::{Look, Questions, Seen};
 use super::queue::Limits;
+use crate::api::backend::Backend;
 use crate::api::field::Field;
 use crate::api::{BackupConfiguration, Repository};
 use crate::build::security::PodSecurity;
@@ -116,7 +117,7 @@ impl World<'_> {
             let bad = |message: String| Fault::new("BadBackend", format!("Repository {}: {message}", name.name));
             let repository: Repository = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
             let address = Address::of(&backend, &name.namespace).map_err(|error| bad(error.to_string()))?;
-            let none = Default::default();
+            let none = Backend::default();
             let backend = repository.spec.get().and_then(|spec| spec.backend.get()).unwrap_or(&none);
             let place = place::of(backend, cache)?;
             Ok(Found { place, address: address.as_str().to_owned(), uid: fact.uid.clone(), repository })
