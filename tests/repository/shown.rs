@@ -149,7 +149,9 @@ fn programs_read_one_object_a_line_until_the_summary() {
         objects.flat_map(|object| object.keys().cloned()).collect()
     };
     for (of, own) in [("status", &[][..]), ("summary", &["data_added_packed", "files_unread"])] {
-        let (ours, known) = (names(&lines, of), names(&theirs, of));
+        let (ours, mut known) = (names(&lines, of), names(&theirs, of));
+        // What is 0 restic leaves out, and a backup may be done before it says that one of its two files is.
+        known.extend((of == "status").then(|| "files_done".to_owned()));
         let others: Vec<&String> = ours.difference(&known).collect();
         assert_eq!(others, own.iter().collect::<Vec<_>>(), "{of}");
         assert!(ours.len() > 4, "{ours:?}");
