@@ -190,10 +190,8 @@ impl Run<'_> {
                 Ok(Told::Input(Box::new(self.input(work.clone()))))
             }
             Some(Native::PvcBackup | Native::PvcRestore) => {
-                let (is, wanted) = match work {
-                    Work::Restore(_) => ("backs up", "restores"),
-                    _ => ("restores", "backs up"),
-                };
+                let restores = matches!(work, Work::Restore(_));
+                let (is, wanted) = if restores { ("backs up", "restores") } else { ("restores", "backs up") };
                 let message = format!("Function {} {is}: name a Task that {wanted}", step.function);
                 Err(Fault::new("WrongTask", message))
             }

@@ -181,7 +181,16 @@ impl Engine {
             }
             match key.kind {
                 FactKind::RestoreSession => restore::step(world, key, fact, questions, queue, wanted),
-                _ => session::step(world, key, fact, questions, queue, wanted),
+                FactKind::BackupSession => session::step(world, key, fact, questions, queue, wanted),
+                FactKind::Repository
+                | FactKind::BackupConfiguration
+                | FactKind::Function
+                | FactKind::Task
+                | FactKind::Job
+                | FactKind::CronJob
+                | FactKind::Pod
+                | FactKind::ServiceAccount
+                | FactKind::RoleBinding => {}
             }
         }
     }
@@ -199,7 +208,15 @@ impl Engine {
             match key.kind {
                 FactKind::BackupConfiguration => configuration::step(world, &key, fact, questions, &mut own),
                 FactKind::Repository => repository::step(world, &key, &mut own),
-                _ => {}
+                FactKind::BackupSession
+                | FactKind::RestoreSession
+                | FactKind::Function
+                | FactKind::Task
+                | FactKind::Job
+                | FactKind::CronJob
+                | FactKind::Pod
+                | FactKind::ServiceAccount
+                | FactKind::RoleBinding => {}
             }
             if let Some(at) = own.wake_at {
                 self.wakes.insert(key.clone(), at);

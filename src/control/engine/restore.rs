@@ -273,7 +273,7 @@ impl Restoring<'_, '_, '_> {
             }
             let Some(rule) = restore.rule_of(&host.name).or(restore.rules.is_empty().then_some(&nothing)) else {
                 let message = "no rule names this host, and none is for all others".to_owned();
-                self.settle(&host.name, Some(&Why { reason: "NoRule".to_owned(), message }), 0);
+                self.end_host(&host.name, Some(&Why { reason: "NoRule".to_owned(), message }), 0);
                 continue;
             };
             let part = Part::Host { host: host.name.clone(), alone };
@@ -281,7 +281,7 @@ impl Restoring<'_, '_, '_> {
                 let said = ended.outcome.hosts.iter().find(|known| known.host == host.name);
                 let error = ended.trouble(said);
                 let seconds = ended.seconds().unwrap_or(0);
-                self.settle(&host.name, error.as_ref(), seconds);
+                self.end_host(&host.name, error.as_ref(), seconds);
             }
         }
         let stats = self.stats();
@@ -298,7 +298,7 @@ impl Restoring<'_, '_, '_> {
         self.status.stats.get().map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn settle(&mut self, host: &str, error: Option<&Why>, seconds: i64) {
+    fn end_host(&mut self, host: &str, error: Option<&Why>, seconds: i64) {
         let phase = if error.is_some() { "Failed" } else { "Succeeded" };
         self.put(HostRestoreStats {
             hostname: Field::Value(host.to_owned()),

@@ -134,15 +134,13 @@ impl Session<'_> {
         self.status.conditions.get().is_some_and(|list| conditions::get(list, kind).is_some())
     }
 
-    pub(super) fn target(&mut self) -> &mut BackupTargetStatus {
-        let none = matches!(&self.status.targets, Field::Value(targets) if !targets.is_empty());
-        if !none {
-            self.status.targets = Field::Value(vec![BackupTargetStatus::default()]);
-        }
-        match &mut self.status.targets {
-            Field::Value(targets) => &mut targets[0],
-            Field::Absent | Field::Null => unreachable!("it was just put there"),
-        }
+    /// Changes what is said of the target; there is one.
+    pub(super) fn target(&mut self, change: impl FnOnce(&mut BackupTargetStatus)) {
+        let mut targets = self.status.targets.get().cloned().unwrap_or_default();
+        let mut target = if targets.is_empty() { BackupTargetStatus::default() } else { targets.remove(0) };
+        change(&mut target);
+        targets.insert(0, target);
+        self.status.targets = Field::Value(targets);
     }
 
     pub(super) fn stats(&self) -> &[HostBackupStats] {
@@ -176,7 +174,13 @@ impl Session<'_> {
         let Some(names) = self.hosts() else {
             return self.begin(world, &invoker, questions, wanted);
         };
-        self.target().total_hosts = Field::Value(i32::try_from(names.len()).unwrap_or(i32::MAX));
+        let total = Field::Value(i32::try_from(names.len()).unwrap_or(i32::MAX));
+        let reference = invoker.member.target.as_ref().map(session_end::target_ref);
+        self.target(|target| {
+            target.total_hosts = total;
+            target.r#ref = reference.map_or(Field::Absent, Field::Value);
+            target.phase = Field::Value("Running".to_owned());
+        });
         self.status.phase = Field::Value("Running".to_owned());
         self.let_go(world, &names, wanted);
         let mut stages = Stages { world, invoker: &invoker, found: &found, names: &names, questions, queue, wanted };
@@ -247,7 +251,7 @@ impl Stages<'_, '_, '_> {
             .get()
             .is_some_and(|list| conditions::is_true(list, "BackendRepositoryInitialized"));
         if !initialized {
-            return session_end::conclude(session, self.invoker, now);
+            return session_end::conclude(session, now);
         }
         if !self.back_up(session) {
             return;
@@ -255,7 +259,7 @@ impl Stages<'_, '_, '_> {
         if !session.is_set("RetentionPolicyApplied") && !self.finish(session) {
             return;
         }
-        session_end::conclude(session, self.invoker, now);
+        session_end::conclude(session, now);
     }
 
     fn key(session: &Session<'_>, part: &Part) -> FactKey {

@@ -16,7 +16,7 @@ use crate::build::names;
 pub use crate::build::session::new_session;
 use crate::model::facts::{FactKey, FactKind};
 use crate::model::human;
-use crate::model::invoker::{Invoker, Target};
+use crate::model::invoker::Target;
 use crate::model::step::{HostOutcome, SnapshotOutcome, Step};
 
 /// Digits of a snapshot's name that people see, as restic shows them.
@@ -31,7 +31,7 @@ pub(super) fn skip(session: &mut Session<'_>, message: &str, now: Timestamp) {
 /// Nothing was begun, so nothing is to be cleaned up.
 pub(super) fn fail_to_start(session: &mut Session<'_>, why: &Why, now: Timestamp) {
     executor(session, Verdict::False, &format!("{}: {}", why.reason, why.message), now);
-    session.target().phase = Field::Value("Failed".to_owned());
+    session.target(|target| target.phase = Field::Value("Failed".to_owned()));
     close(session, "Failed", now);
 }
 
@@ -41,10 +41,11 @@ pub(super) fn executor(session: &mut Session<'_>, verdict: Verdict, message: &st
         Verdict::True => "SuccessfullyEnsuredBackupExecutor",
         Verdict::False | Verdict::Unknown => "FailedToEnsureBackupExecutor",
     };
-    let target = session.target();
-    let mut list = target.conditions.get().cloned().unwrap_or_default();
-    conditions::set(&mut list, "BackupExecutorEnsured", verdict, reason, message, now);
-    target.conditions = Field::Value(list);
+    session.target(|target| {
+        let mut list = target.conditions.get().cloned().unwrap_or_default();
+        conditions::set(&mut list, "BackupExecutorEnsured", verdict, reason, message, now);
+        target.conditions = Field::Value(list);
+    });
 }
 
 pub(super) fn target_ref(target: &Target) -> TargetRef {
@@ -98,11 +99,12 @@ fn snapshot(said: &SnapshotOutcome) -> SnapshotStats {
 }
 
 fn add_stats(session: &mut Session<'_>, new: HostBackupStats) {
-    let target = session.target();
-    let mut list = target.stats.get().cloned().unwrap_or_default();
-    list.retain(|known| known.hostname != new.hostname);
-    list.push(new);
-    target.stats = Field::Value(list);
+    session.target(|target| {
+        let mut list = target.stats.get().cloned().unwrap_or_default();
+        list.retain(|known| known.hostname != new.hostname);
+        list.push(new);
+        target.stats = Field::Value(list);
+    });
 }
 
 pub(super) fn fail_host(session: &mut Session<'_>, host: &str, why: &Why) {
@@ -190,15 +192,19 @@ pub(super) fn settle_repository(session: &mut Session<'_>, ended: &Ended, now: T
 
 /// What was stored belongs to the host. If it is all that was asked for, the host has succeeded, whatever became of its Job.
 fn complete(session: &mut Session<'_>, found: &HostOutcome) {
-    let target = session.target();
-    let Field::Value(list) = &mut target.stats else { return };
-    if let Some(known) = list.iter_mut().find(|known| text(&known.hostname) == found.host) {
-        known.snapshots = Field::Value(found.snapshots.iter().map(snapshot).collect());
+    session.target(|target| {
+        let Field::Value(list) = &mut target.stats else { return };
+        let Some(known) = list.iter_mut().find(|known| text(&known.hostname) == found.host) else { return };
+        let said = known.snapshots.get().map_or(0, Vec::len);
+        // This answer may be cut too.
+        if found.snapshots.len() >= said {
+            known.snapshots = Field::Value(found.snapshots.iter().map(snapshot).collect());
+        }
         if found.error.is_none() {
             known.phase = Field::Value("Succeeded".to_owned());
             known.error = Field::Absent;
         }
-    }
+    });
 }
 
 /// Retention would only look at what was there before.
@@ -207,16 +213,12 @@ pub(super) fn nothing_stored(session: &mut Session<'_>, now: Timestamp) {
 }
 
 /// Every part has ended.
-pub(super) fn conclude(session: &mut Session<'_>, invoker: &Invoker, now: Timestamp) {
+pub(super) fn conclude(session: &mut Session<'_>, now: Timestamp) {
     let failed_host = session.stats().iter().any(|host| text(&host.phase) == "Failed");
     let list = session.status.conditions.get().cloned().unwrap_or_default();
     let broken = ["RetentionPolicyApplied", "RepositoryIntegrityVerified", "BackendRepositoryInitialized"];
     let failed = failed_host || broken.iter().any(|kind| conditions::is_false(&list, kind));
-    let target = session.target();
-    target.phase = Field::Value(if failed_host { "Failed" } else { "Succeeded" }.to_owned());
-    if let Some(named) = &invoker.member.target {
-        target.r#ref = Field::Value(target_ref(named));
-    }
+    session.target(|target| target.phase = Field::Value(if failed_host { "Failed" } else { "Succeeded" }.to_owned()));
     close(session, if failed { "Failed" } else { "Succeeded" }, now);
 }
 
