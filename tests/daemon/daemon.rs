@@ -73,6 +73,8 @@ impl<'w> Start<'w> {
             format!("--git-url={}", self.git_url),
             "--git-insecure".to_owned(),
             "--cache-dir=cache".to_owned(),
+            // What runs is `tests/runs`' matter.
+            "--engine=external".to_owned(),
             format!("--listen={address}"),
         ];
         arguments.extend(self.arguments);

@@ -93,7 +93,7 @@ impl Engine {
         match key.kind {
             FactKind::BackupConfiguration => {
                 self.dirty.insert(key.clone());
-                self.dirty.extend(facts.of_kind(FactKind::Repository).map(|(key, _)| key.clone()));
+                self.repositories_of(facts, key);
             }
             FactKind::BackupSession => {
                 let invoker = facts.get(key).map(|fact| fact.belongs_to.clone());
@@ -109,9 +109,7 @@ impl Engine {
                 let users = facts.of_kind(FactKind::BackupConfiguration).filter(|(_, fact)| fact.mentions(&key.name));
                 self.dirty.extend(users.map(|(key, _)| key.clone()));
             }
-            FactKind::RestoreSession => {
-                self.dirty.extend(facts.of_kind(FactKind::Repository).map(|(key, _)| key.clone()));
-            }
+            FactKind::RestoreSession => self.repositories_of(facts, key),
             FactKind::CronJob | FactKind::ServiceAccount | FactKind::RoleBinding => {
                 self.all_of(facts, &key.namespace);
             }
@@ -119,6 +117,15 @@ impl Engine {
         }
         // A change of the object is what a failed loop may have waited for.
         self.failing.remove(key);
+    }
+
+    /// Those that an invoker names, and those that name it.
+    fn repositories_of(&mut self, facts: &Facts, invoker: &FactKey) {
+        let own = facts.get(invoker);
+        let related = facts
+            .of_kind(FactKind::Repository)
+            .filter(|(key, fact)| own.is_some_and(|own| own.mentions(&key.name)) || fact.mentions(&invoker.name));
+        self.dirty.extend(related.map(|(key, _)| key.clone()));
     }
 
     fn all_of(&mut self, facts: &Facts, namespace: &str) {
