@@ -9,6 +9,7 @@ mod differential;
 mod lease;
 mod observe;
 mod rbac;
+mod runs;
 mod selftest;
 mod support;
 mod watch;
