@@ -15,13 +15,6 @@ pub fn session(invoker: &str, slot: Timestamp) -> String {
     format!("{}{suffix}", limited(invoker, NAME_LENGTH_MAX - suffix.len()))
 }
 
-/// The slot of a session that is named after one.
-pub fn slot(session: &str) -> Option<Timestamp> {
-    let (_, seconds) = session.rsplit_once('-')?;
-    let plain = (9..=11).contains(&seconds.len()) && seconds.bytes().all(|byte| byte.is_ascii_digit());
-    Timestamp::from_second(seconds.parse().ok().filter(|_| plain)?).ok()
-}
-
 /// Which part of a run a Job is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -86,6 +79,7 @@ pub fn interim_claim(owner: &str, template: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::names::is_subdomain;
+    use crate::model::run::slot;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -97,7 +91,6 @@ mod tests {
         let long = session(&"a".repeat(80), at(1_795_226_400));
         assert_eq!((long.len(), slot(&long)), (63, Some(at(1_795_226_400))));
         assert_ne!(long, session(&"a".repeat(81), at(1_795_226_400)));
-        assert_eq!(slot("instant-backupsession"), None);
         assert_eq!(slot_of_job("stash-trigger-web-29920440"), Some(at(29_920_440 * 60)));
     }
 

@@ -17,6 +17,7 @@ use crate::api::field::Field;
 use crate::build::{cron_job, names, rights, task, workload};
 use crate::cron::Schedule;
 use crate::model::facts::{Fact, FactKey, FactKind};
+use crate::model::failure;
 use crate::model::invoker::{Driver, Invoker, Target};
 use crate::model::keys;
 use crate::model::object::{TargetKey, TargetKind};
@@ -284,7 +285,7 @@ impl Configuration<'_, '_> {
             let (verdict, reason, message) = if fact.phase == "Succeeded" {
                 (Verdict::True, "Succeeded".to_owned(), format!("BackupSession {} succeeded.", key.name))
             } else {
-                let (reason, message) = super::failure::of_session(&fact.value());
+                let (reason, message) = failure::of_session(&fact.value());
                 (Verdict::False, reason, message)
             };
             self.set("LastBackupSucceeded", verdict, &reason, &message);

@@ -4,7 +4,6 @@
 pub mod conditions;
 mod configuration;
 pub mod deed;
-pub mod failure;
 mod job_state;
 pub mod look;
 mod owner;

@@ -7,9 +7,9 @@ use super::session::{Session, is_final};
 use super::why::Why;
 use super::world::{Found, World, text};
 use crate::api::BackupConfiguration;
-use crate::build::names;
 use crate::model::facts::{Fact, FactKey, FactKind};
 use crate::model::invoker::{Driver, Invoker};
+use crate::model::run;
 
 pub(super) enum Start {
     Wait,
@@ -145,5 +145,5 @@ fn restore_of_target(world: &World<'_>, invoker: &Invoker) -> Option<String> {
 
 /// The slot of a session, or when it was made by hand.
 pub(super) fn slot(key: &FactKey, fact: &Fact, now: Timestamp) -> Timestamp {
-    names::slot(&key.name).or(fact.created).unwrap_or(now)
+    run::slot(&key.name).or(fact.created).unwrap_or(now)
 }

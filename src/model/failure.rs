@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::json::text;
+use super::json::text;
 
 /// Reason and message of a session that failed: of a host first, then of what came before or after.
 pub fn of_session(session: &Value) -> (String, String) {
@@ -11,8 +11,9 @@ pub fn of_session(session: &Value) -> (String, String) {
         let hosts = target.get("stats").and_then(Value::as_array).into_iter().flatten();
         if let Some(host) = hosts.into_iter().find(|host| text(host, "phase") == Some("Failed")) {
             let name = text(host, "hostname").unwrap_or_default();
-            let (reason, message) = split(text(host, "error").unwrap_or_default());
-            return (reason, format!("{name}: {message}"));
+            let error = text(host, "error").unwrap_or_default();
+            let (reason, message) = split(error).unwrap_or(("Failed", error));
+            return (reason.to_owned(), format!("{name}: {message}"));
         }
     }
     let of_targets =
@@ -24,22 +25,16 @@ pub fn of_session(session: &Value) -> (String, String) {
     match broken {
         Some(condition) => {
             let message = text(condition, "message").unwrap_or_default();
-            if message.contains(": ") {
-                split(message)
-            } else {
-                (text(condition, "reason").unwrap_or("Failed").to_owned(), message.to_owned())
-            }
+            let (reason, message) =
+                split(message).unwrap_or_else(|| (text(condition, "reason").unwrap_or("Failed"), message));
+            (reason.to_owned(), message.to_owned())
         }
         None => ("Failed".to_owned(), String::new()),
     }
 }
 
 /// `Reason: message`, as our errors are written down.
-fn split(error: &str) -> (String, String) {
-    match error.split_once(": ") {
-        Some((reason, message)) if !reason.is_empty() && reason.chars().all(|c| c.is_ascii_alphanumeric()) => {
-            (reason.to_owned(), message.to_owned())
-        }
-        _ => ("Failed".to_owned(), error.to_owned()),
-    }
+pub fn split(error: &str) -> Option<(&str, &str)> {
+    let (reason, message) = error.split_once(": ")?;
+    (!reason.is_empty() && reason.chars().all(|c| c.is_ascii_alphanumeric())).then_some((reason, message))
 }
