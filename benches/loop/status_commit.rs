@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use holdfast::git::{Changes, CommitText, EXCHANGE_TIMEOUT, Endpoint, GitUrl, Pushed, StatusBranch, Tip};
 use holdfast::model::applied::Applied;
+use holdfast::model::facts::Facts;
 use holdfast::model::withheld::Withheld;
 use holdfast::plan::{Settings, plan};
-use holdfast::report::{self, Files, History, Input, Memory};
+use holdfast::report::{self, Files, History, Input, Memory, Runs};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,6 +105,8 @@ impl Report {
             applied: &Applied::default(),
             withheld: &Withheld::default(),
             observed: &observed,
+            facts: &Facts::default(),
+            runs: &Runs::default(),
             history: &History::begin(None, now()),
             unrotated: None,
             now: now(),

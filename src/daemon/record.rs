@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -15,10 +15,11 @@ use crate::clock;
 use crate::control::gitops::RecordFailure;
 use crate::git::{Changes, StatusBranch, Tip, WriteError};
 use crate::model::applied::FailureClass;
+use crate::model::facts::Facts;
 use crate::model::month::Month;
 use crate::model::observed::Observed;
 use crate::model::tree::Revision;
-use crate::report::{self, ClusterName, Files, History, Input, Memory, Rotation, RotationRefused};
+use crate::report::{self, ClusterName, Files, History, Input, Memory, Rotation, RotationRefused, Runs};
 
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -27,6 +28,8 @@ pub(super) struct Lane {
     state: Mutex<State>,
     /// What is known of the branch may be old.
     stale: AtomicBool,
+    /// Runs that the branch does not say yet, whether Git is there or not.
+    runs: Mutex<Runs>,
 }
 
 #[derive(Default)]
@@ -56,6 +59,14 @@ pub(super) struct Report {
     pub(super) rotation: Option<Rotation>,
 }
 
+/// What a report looks at.
+#[derive(Clone, Copy)]
+struct World<'a> {
+    observed: &'a Observed,
+    facts: &'a Facts,
+    runs: &'a Runs,
+}
+
 enum Written {
     All,
     /// Nothing but that is known now.
@@ -67,6 +78,15 @@ impl Lane {
     /// that is under way.
     pub(super) fn forget(&self) {
         self.stale.store(true, Ordering::SeqCst);
+    }
+
+    /// To be called when a session has changed: it may be deleted before Git answers.
+    pub(super) fn note(&self, facts: &Facts) {
+        self.runs().note(facts, clock::now());
+    }
+
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,11 +119,22 @@ async fn write(shared: &Arc<Shared>, outcome: Arc<Outcome>) -> Result<Written, R
     blocking(shared, move |state, shared| state.look(shared, source.as_ref(), &owner)).await?;
     let now = clock::now();
     let observed = shared.watches.observed().await;
+    // The watches of the engine will give these.
+    let facts = Facts::default();
     blocking(shared, move |state, shared| {
-        let report = state.report(shared, &outcome, &observed, &uid, now)?;
-        drop(observed);
-        let Some(report) = report else { return Ok(Written::All) };
-        state.push(shared, &about(shared, &outcome, &uid, now), report)
+        shared.record.note(&facts);
+        let runs = shared.record.runs().clone();
+        let report =
+            state.report(shared, &outcome, &World { observed: &observed, facts: &facts, runs: &runs }, &uid, now)?;
+        drop((observed, facts));
+        let written = match report {
+            Some(report) => state.push(shared, &about(shared, &outcome, &uid, now), report)?,
+            None => Written::All,
+        };
+        if matches!(written, Written::All) {
+            shared.record.runs().written(&runs);
+        }
+        Ok(written)
     })
     .await
 }
@@ -176,7 +207,7 @@ impl State {
         &mut self,
         shared: &Shared,
         outcome: &Outcome,
-        observed: &Observed,
+        world: &World,
         uid: &str,
         now: Timestamp,
     ) -> Result<Option<Report>, RecordFailure> {
@@ -189,7 +220,7 @@ impl State {
         };
         let refused = self.unrotated.as_ref().filter(|(month, _)| *month == Month::of(now)).map(|(_, refused)| refused);
         let make = |history: &History| {
-            let input = input(shared, outcome, observed, uid, history, now);
+            let input = input(shared, outcome, *world, uid, history, now);
             report::files(&Input { unrotated: refused, ..input }, &memory)
         };
         let (files, next) = make(&history);
@@ -232,7 +263,7 @@ impl State {
 fn input<'a>(
     shared: &'a Shared,
     outcome: &'a Outcome,
-    observed: &'a Observed,
+    world: World<'a>,
     uid: &'a str,
     history: &'a History,
     now: Timestamp,
@@ -249,7 +280,9 @@ fn input<'a>(
         plan: &outcome.plan,
         applied: &outcome.applied,
         withheld: &outcome.withheld,
-        observed,
+        observed: world.observed,
+        facts: world.facts,
+        runs: world.runs,
         history,
         unrotated: None,
         now,

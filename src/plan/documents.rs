@@ -99,6 +99,7 @@ fn protect(world: &World, key: &ObjectKey, document: &DesiredObject, standing: S
     });
 }
 
-pub(super) fn is_paused(live: &Live) -> bool {
+/// Whether a configuration shall make no sessions.
+pub fn is_paused(live: &Live) -> bool {
     live.spec_mentions("paused") && live.spec().get("paused").and_then(Value::as_bool).unwrap_or(false)
 }

@@ -28,6 +28,9 @@ use crate::policy::Decision;
 use draft::Draft;
 use world::World;
 
+pub use documents::is_paused;
+pub use world::{repository_of, target_of};
+
 /// What an operator decides about planning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

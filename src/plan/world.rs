@@ -167,7 +167,7 @@ fn judge<'a>(desired: &'a Desired, observed: &Observed, settings: &Settings, now
 }
 
 /// The target that a BackupConfiguration names; its namespace defaults to the configuration's.
-pub(super) fn target_of(key: &ObjectKey, spec: &Value) -> Option<TargetKey> {
+pub fn target_of(key: &ObjectKey, spec: &Value) -> Option<TargetKey> {
     let reference = spec.pointer("/target/ref")?;
     let kind = TargetKind::of(text(reference, "apiVersion")?, text(reference, "kind")?)?;
     let namespace = text(reference, "namespace").filter(|namespace| !namespace.is_empty()).unwrap_or(&key.namespace);
@@ -175,7 +175,7 @@ pub(super) fn target_of(key: &ObjectKey, spec: &Value) -> Option<TargetKey> {
 }
 
 /// The Repository that a BackupConfiguration names; its namespace defaults to the configuration's.
-pub(super) fn repository_of(key: &ObjectKey, spec: &Value) -> Option<ObjectKey> {
+pub fn repository_of(key: &ObjectKey, spec: &Value) -> Option<ObjectKey> {
     let reference = spec.get("repository")?;
     let namespace = text(reference, "namespace").filter(|namespace| !namespace.is_empty()).unwrap_or(&key.namespace);
     let name = text(reference, "name").filter(|name| !name.is_empty())?;

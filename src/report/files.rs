@@ -1,19 +1,27 @@
 //! All files of the status branch for one pass. No file depends on `now` but through the time since which a condition holds.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 
 use jiff::Timestamp;
 
+use super::backup::World;
 use super::history::{self, History, RotationRefused};
-use super::memory::{Acknowledged, ClusterFile, ClusterName, Condition, Memory, SourceState, whole_second};
-use super::target::{FOLDER_FILES_MAX, Facts, State, TargetFile, is_failure};
-use super::{findings, index, target};
+use super::memory::{
+    Acknowledged, ClusterFile, ClusterName, Condition, Ended, Memory, SourceState, TargetMemory, whole_second,
+};
+use super::runs::Runs;
+use super::target::{FOLDER_FILES_MAX, Gathered, State, TargetFile, is_failure};
+use super::{findings, index, namespace, overview, table, target};
 use crate::model::applied::Applied;
-use crate::model::object::TargetKey;
-use crate::model::observed::Observed;
-use crate::model::plan::Plan;
+use crate::model::facts::Facts;
+use crate::model::json::text;
+use crate::model::object::{Kind, ObjectKey, TargetKey};
+use crate::model::observed::{Live, Observed};
+use crate::model::plan::{Plan, Protection, Standing};
 use crate::model::withheld::Withheld;
+use crate::plan::{is_paused, repository_of, target_of};
 use crate::yaml;
 
 /// Acknowledged digests that `cluster.yaml` remembers.
@@ -38,6 +46,10 @@ pub struct Input<'a> {
     /// Steps of the plan that were left out because they failed lately.
     pub withheld: &'a Withheld,
     pub observed: &'a Observed,
+    /// Configurations and Repositories with their status.
+    pub facts: &'a Facts,
+    /// What became of sessions, also of those that are gone since the last commit.
+    pub runs: &'a Runs,
     pub history: &'a History,
     /// Why the history could not be rotated, if that was tried just now.
     pub unrotated: Option<&'a RotationRefused>,
@@ -46,43 +58,69 @@ pub struct Input<'a> {
 
 /// The files, and what the next report must remember.
 pub fn files(input: &Input, memory: &Memory) -> (Files, Memory) {
-    let facts = facts(input);
+    let gathered = gather(input);
+    let world = World {
+        observed: input.observed,
+        facts: input.facts,
+        marks: input.runs,
+        runs: input.runs.by_configuration(),
+        time_zone: input.time_zone,
+        memory,
+        now: input.now,
+    };
     let mut by_namespace: BTreeMap<&str, usize> = BTreeMap::new();
-    for key in facts.keys() {
+    for key in gathered.keys() {
         *by_namespace.entry(&key.namespace).or_default() += 1;
     }
-    let mut next = Memory::default();
-    let mut targets: Vec<(String, TargetFile)> = Vec::with_capacity(facts.len());
-    for (key, facts) in &facts {
+    let (mut files, mut next) = (Files::new(), Memory::default());
+    let mut targets: Vec<(String, TargetFile)> = Vec::with_capacity(gathered.len());
+    for (key, gathered) in &gathered {
         let fan_out = by_namespace.get(key.namespace.as_str()).is_some_and(|count| *count > FOLDER_FILES_MAX);
         let path = target::path(key, fan_out);
-        let known = memory.targets.get(&path);
-        let file = target::file(key, facts, input.observed, input.time_zone, known, input.now);
-        next.targets.insert(path.clone(), file.conditions.clone());
+        let known = memory.targets.get(&path).map(|known| &known.conditions);
+        let (mut file, ended) = target::file(key, gathered, &world, known);
+        files.insert(path.clone(), target::fit(&mut file).into_bytes());
+        next.remember(&path, &file);
+        let told = |run| Ended { path: path.clone(), target: table::spoken(key), run };
+        next.ended.extend(ended.into_iter().map(told));
         targets.push((path, file));
     }
     let cluster = cluster(input, &targets, memory.cluster.as_ref());
-    let mut files = Files::new();
     let rows: Vec<index::Row> = targets.iter().map(|(path, file)| index::Row { path, file }).collect();
-    files.insert("README.md".to_owned(), index::readme(&cluster, input.plan, &rows).into_bytes());
-    for namespace in by_namespace.keys() {
-        let own: Vec<&index::Row> = rows.iter().filter(|row| row.file.target.namespace == *namespace).collect();
-        files.insert(format!("targets/{namespace}/README.md"), index::namespace_readme(namespace, &own).into_bytes());
+    let picture = overview::picture(&rows);
+    let readme = index::readme(&cluster, input.plan, &rows, picture.is_some());
+    files.insert("README.md".to_owned(), readme.into_bytes());
+    if let Some(picture) = picture {
+        files.insert(overview::FILE.to_owned(), picture.into_bytes());
+    }
+    for own in rows.chunk_by(|one, other| one.file.target.namespace == other.file.target.namespace) {
+        let folder = target::folder(&own[0].file.target.namespace);
+        files.insert(format!("{folder}/README.md"), namespace::readme(&folder, own).into_bytes());
     }
     files.insert("cluster.yaml".to_owned(), yaml::write(&cluster).into_bytes());
     files.insert("findings.yaml".to_owned(), findings::file(input.plan));
-    for (path, file) in &targets {
-        files.insert(path.clone(), yaml::write(file).into_bytes());
-    }
     next.cluster = Some(cluster);
     (files, next)
 }
 
-fn facts<'a>(input: &Input<'a>) -> BTreeMap<TargetKey, Facts<'a>> {
-    let mut facts: BTreeMap<TargetKey, Facts<'a>> = BTreeMap::new();
+impl Memory {
+    /// As it is read back from the file.
+    fn remember(&mut self, path: &str, file: &TargetFile) {
+        for backup in &file.backups {
+            if let Some(configuration) = &backup.configuration {
+                self.pasts.insert(configuration.clone(), backup.past.clone());
+            }
+        }
+        let state = Some(file.state);
+        self.targets.insert(path.to_owned(), TargetMemory { state, conditions: file.conditions.clone() });
+    }
+}
+
+fn gather<'a>(input: &Input<'a>) -> BTreeMap<TargetKey, Gathered<'a>> {
+    let mut gathered: BTreeMap<TargetKey, Gathered<'a>> = BTreeMap::new();
     let mut owner = BTreeMap::new();
     for protection in &input.plan.protections {
-        facts.entry(protection.target.clone()).or_default().protections.push(protection);
+        gathered.entry(protection.target.clone()).or_default().protections.push(Cow::Borrowed(protection));
         for key in protection.configuration.iter().chain(&protection.repository) {
             owner.insert(key, &protection.target);
         }
@@ -90,15 +128,40 @@ fn facts<'a>(input: &Input<'a>) -> BTreeMap<TargetKey, Facts<'a>> {
     for refusal in &input.plan.refusals {
         let target = refusal.target.as_ref().or_else(|| owner.get(refusal.object.as_ref()?).copied());
         if let Some(target) = target {
-            facts.entry(target.clone()).or_default().refusals.push(refusal);
+            gathered.entry(target.clone()).or_default().refusals.push(refusal);
         }
     }
     for (key, result) in input.applied.results().iter().chain(input.withheld.results()) {
         if let Some(target) = owner.get(key).filter(|_| is_failure(result)) {
-            facts.entry((*target).clone()).or_default().failures.push((key, result));
+            gathered.entry((*target).clone()).or_default().failures.push((key, result));
         }
     }
-    facts
+    let planned: BTreeSet<&ObjectKey> =
+        input.plan.protections.iter().filter_map(|one| one.configuration.as_ref()).collect();
+    let by_hand = input
+        .observed
+        .objects
+        .iter()
+        .filter(|(key, live)| key.kind == Kind::BackupConfiguration && !live.is_ours() && !planned.contains(key));
+    for protection in by_hand.filter_map(|(key, live)| by_hand_protection(key, live)) {
+        gathered.entry(protection.target.clone()).or_default().protections.push(Cow::Owned(protection));
+    }
+    gathered
+}
+
+/// A configuration that somebody made beside us protects its target as well as ours do.
+fn by_hand_protection(key: &ObjectKey, live: &Live) -> Option<Protection> {
+    let spec = live.spec();
+    Some(Protection {
+        target: target_of(key, &spec).filter(target::can_exist)?,
+        blueprint: None,
+        source: "cluster".to_owned(),
+        configuration: Some(key.clone()),
+        repository: repository_of(key, &spec),
+        schedule: text(&spec, "schedule").map(str::to_owned),
+        paused: is_paused(live),
+        standing: Standing::Wanted,
+    })
 }
 
 fn cluster(input: &Input, targets: &[(String, TargetFile)], known: Option<&ClusterFile>) -> ClusterFile {
@@ -106,6 +169,10 @@ fn cluster(input: &Input, targets: &[(String, TargetFile)], known: Option<&Clust
     let plan = input.plan;
     let counts = [
         ("targets", targets.len()),
+        ("succeeded", count(State::Succeeded)),
+        ("failed", count(State::Failed)),
+        ("overdue", count(State::Overdue)),
+        ("running", count(State::Running)),
         ("waiting", count(State::Waiting)),
         ("paused", count(State::Paused)),
         ("held", plan.held.len()),

@@ -1,20 +1,23 @@
-//! The READMEs: what a person sees first on the forge.
+//! `README.md` of the branch: what a person sees first on the forge.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::escape::code;
 use super::memory::ClusterFile;
-use super::target::{State, TargetFile};
+use super::overview;
+use super::table::{README_BYTES_MAX, REST_BYTES, complaints, minute, shown, spoken, why};
+use super::target::{State, TargetFile, folder};
+use crate::model::names::is_label;
 use crate::model::object::TargetKey;
 use crate::model::plan::Plan;
 
-/// A README stays readable, and forges stop rendering long ones.
-const README_BYTES_MAX: usize = 64 * 1024;
-/// Rows of one table of complaints, and bytes of it: two of them leave room for the namespaces.
-const COMPLAINTS_MAX: usize = 100;
-const COMPLAINTS_BYTES_MAX: usize = 24 * 1024;
+/// Where entries of the plan are, all of them or the first thousand.
+const FINDINGS: &str = "findings.yaml";
+const TARGETS: &str = "targets";
 
 /// One target with the place of its file.
 pub(super) struct Row<'a> {
@@ -35,22 +38,11 @@ impl Tally {
     }
 }
 
-/// `README.md` of the branch.
-pub(super) fn readme(cluster: &ClusterFile, plan: &Plan, rows: &[Row]) -> String {
+/// With the picture of the last 30 days, if there is one.
+pub(super) fn readme(cluster: &ClusterFile, plan: &Plan, rows: &[Row], has_picture: bool) -> String {
     let tallies = tally(rows);
-    let total = |state: State| tallies.values().map(|tally| tally.of(state)).sum::<usize>();
-    let mut out = String::new();
-    let _ = writeln!(out, "# Backups of {}\n", cluster.cluster.name);
-    let refused = total(State::Refused);
-    let _ = writeln!(
-        out,
-        "{refused} of {} target{} {} you. {} waiting, {} paused.",
-        rows.len(),
-        if rows.len() == 1 { "" } else { "s" },
-        if refused == 1 { "needs" } else { "need" },
-        total(State::Waiting),
-        total(State::Paused)
-    );
+    let mut out = format!("# Backups of {}\n\n", cluster.cluster.name);
+    summary(&mut out, &tallies, rows.len());
     let applied = cluster
         .source
         .applied
@@ -65,52 +57,58 @@ pub(super) fn readme(cluster: &ClusterFile, plan: &Plan, rows: &[Row]) -> String
         if plan.warnings.len() == 1 { "" } else { "s" },
         if plan.coverage.is_empty() { String::new() } else { format!(", {} uncovered", plan.uncovered.len()) }
     );
-    needing(&mut out, rows);
+    if has_picture {
+        let _ = writeln!(out, "![{}]({})\n", overview::TITLE, overview::FILE);
+    }
+    failing(&mut out, rows);
+    refused_targets(&mut out, rows);
     uncovered(&mut out, plan);
-    complaints(&mut out, plan);
-    out.push_str("## All targets\n\n| namespace | targets | refused | waiting | paused |\n|---|---|---|---|---|\n");
+    refused_and_held(&mut out, plan);
+    namespaces(&mut out, &tallies);
+    out
+}
+
+fn summary(out: &mut String, tallies: &BTreeMap<&str, Tally>, targets: usize) {
+    let total = |state: State| tallies.values().map(|tally| tally.of(state)).sum::<usize>();
+    let (refused, running) = (total(State::Refused), total(State::Running));
+    let needing = refused + total(State::Failed) + total(State::Overdue);
+    let seldom = |count: usize, word: &str| if count == 0 { String::new() } else { format!(", {count} {word}") };
+    let _ = writeln!(
+        out,
+        "{needing} of {targets} target{} {} you. {} succeeded, {} failed, {} overdue{}, {} waiting, {} paused{}.",
+        if targets == 1 { "" } else { "s" },
+        if needing == 1 { "needs" } else { "need" },
+        total(State::Succeeded),
+        total(State::Failed),
+        total(State::Overdue),
+        seldom(running, "running"),
+        total(State::Waiting),
+        total(State::Paused),
+        seldom(refused, "refused"),
+    );
+}
+
+/// One row per namespace.
+fn namespaces(out: &mut String, tallies: &BTreeMap<&str, Tally>) {
+    out.push_str(
+        "## All targets\n\n| namespace | targets | succeeded | failed | overdue | other |\n|---|---|---|---|---|---|\n",
+    );
     let mut omitted = 0;
-    for (namespace, tally) in &tallies {
+    for (namespace, tally) in tallies {
+        let (succeeded, failed, overdue) =
+            (tally.of(State::Succeeded), tally.of(State::Failed), tally.of(State::Overdue));
         let row = format!(
-            "| [{namespace}](targets/{namespace}/README.md) | {} | {} | {} | {} |\n",
+            "| [{}]({}/README.md) | {} | {succeeded} | {failed} | {overdue} | {} |\n",
+            if is_label(namespace) { (*namespace).to_owned() } else { code(namespace) },
+            folder(namespace),
             tally.targets,
-            tally.of(State::Refused),
-            tally.of(State::Waiting),
-            tally.of(State::Paused)
+            tally.targets - succeeded - failed - overdue,
         );
-        if out.len() + row.len() > README_BYTES_MAX - 200 { omitted += 1 } else { out.push_str(&row) }
+        if out.len() + row.len() > README_BYTES_MAX - REST_BYTES { omitted += 1 } else { out.push_str(&row) }
     }
     if omitted > 0 {
         let _ = writeln!(out, "\n{omitted} more namespaces are in [`targets/`](targets).");
     }
-    out
-}
-
-/// `targets/<namespace>/README.md`.
-pub(super) fn namespace_readme(namespace: &str, rows: &[&Row]) -> String {
-    let mut out = format!(
-        "# Backups of namespace {namespace}\n\n| target | state | blueprint | schedule | next run (UTC) | why |\n|---|---|---|---|---|---|\n"
-    );
-    let mut omitted = 0;
-    for row in rows {
-        let relative = row.path.strip_prefix(&format!("targets/{namespace}/")).unwrap_or(row.path);
-        let join = |values: Vec<String>| if values.is_empty() { "–".to_owned() } else { values.join("<br>") };
-        let backups = &row.file.backups;
-        let line = format!(
-            "| [{}]({relative}) | {} | {} | {} | {} | {} |\n",
-            name(&row.file.target),
-            row.file.state.as_str(),
-            join(backups.iter().filter_map(|backup| backup.blueprint.as_deref().map(code)).collect()),
-            join(backups.iter().filter_map(|backup| backup.schedule.as_deref().map(code)).collect()),
-            join(backups.iter().filter_map(|backup| backup.next_run.as_deref().map(minute)).collect()),
-            why(row.file),
-        );
-        if out.len() + line.len() > README_BYTES_MAX - 200 { omitted += 1 } else { out.push_str(&line) }
-    }
-    if omitted > 0 {
-        let _ = writeln!(out, "\n{omitted} more targets are files in this folder.");
-    }
-    out
 }
 
 fn tally<'a>(rows: &'a [Row]) -> BTreeMap<&'a str, Tally> {
@@ -123,25 +121,43 @@ fn tally<'a>(rows: &'a [Row]) -> BTreeMap<&'a str, Tally> {
     tallies
 }
 
-fn needing(out: &mut String, rows: &[Row]) {
-    let needing: Vec<&Row> = rows.iter().filter(|row| row.file.state == State::Refused).collect();
-    if needing.is_empty() {
+/// Failures before slots that were missed, each by name.
+fn failing(out: &mut String, rows: &[Row]) {
+    let of = |state: State| rows.iter().filter(move |row| row.file.state == state);
+    let failing: Vec<&Row> = of(State::Failed).chain(of(State::Overdue)).collect();
+    if failing.is_empty() {
         return;
     }
-    out.push_str("## Targets that need you\n\n| target | state | since (UTC) | why |\n|---|---|---|---|\n");
-    let lines = needing.iter().map(|row| {
-        let since =
-            row.file.conditions.first().map(|condition| minute(&condition.since.to_string())).unwrap_or_default();
-        format!(
-            "| [{}/{}]({}) | {} | {since} | {} |\n",
-            row.file.target.namespace,
-            name(&row.file.target),
-            row.path,
-            row.file.state.as_str(),
-            why(row.file)
-        )
+    out.push_str(
+        "## Failing and overdue\n\n| target | state | since (UTC) | why | last success (UTC) |\n|---|---|---|---|---|\n",
+    );
+    let lines = failing.iter().map(|row| {
+        let worst = row.file.backups.iter().min_by_key(|backup| backup.state());
+        let since = worst.and_then(|backup| backup.past.complaint()).map(|complaint| complaint.since);
+        let success = worst.and_then(|backup| backup.past.last_success);
+        let time = |time: Option<Timestamp>| time.map_or("–".to_owned(), |time| minute(&time.to_string()));
+        let state = row.file.state.as_str();
+        format!("| {} | {state} | {} | {} | {} |\n", link(row), time(since), why(row.file), time(success))
     });
-    table(out, lines);
+    complaints(out, lines, TARGETS);
+}
+
+fn refused_targets(out: &mut String, rows: &[Row]) {
+    let refused: Vec<&Row> = rows.iter().filter(|row| row.file.state == State::Refused).collect();
+    if refused.is_empty() {
+        return;
+    }
+    out.push_str("## Refused targets\n\n| target | since (UTC) | why |\n|---|---|---|\n");
+    let lines = refused.iter().map(|row| {
+        let since = row.file.conditions.first().map(|condition| minute(&condition.since.to_string()));
+        format!("| {} | {} | {} |\n", link(row), since.unwrap_or_default(), why(row.file))
+    });
+    complaints(out, lines, TARGETS);
+}
+
+fn link(row: &Row) -> String {
+    let target = &row.file.target;
+    format!("[{}]({})", shown(target, spoken(target)), row.path)
 }
 
 /// What should be protected and is not, and how much each policy is about.
@@ -153,19 +169,19 @@ fn uncovered(out: &mut String, plan: &Plan) {
     let lines = plan.coverage.iter().map(|(policy, counted)| {
         format!("| {} | {} | {} | {} |\n", code(policy), counted.targets, counted.uncovered, counted.exempt)
     });
-    table(out, lines);
+    complaints(out, lines, FINDINGS);
     if plan.uncovered.is_empty() {
         return;
     }
     out.push_str("| target | code | why | policy |\n|---|---|---|---|\n");
     let lines = plan.uncovered.iter().map(|one| {
-        let target = format!("{}/{}", one.target.namespace, name(&one.target));
+        let target = spoken(&one.target);
         format!("| {} | {} | {} | {} |\n", code(&target), one.code.as_str(), code(&one.message), code(&one.policy))
     });
-    table(out, lines);
+    complaints(out, lines, FINDINGS);
 }
 
-fn complaints(out: &mut String, plan: &Plan) {
+fn refused_and_held(out: &mut String, plan: &Plan) {
     if plan.refusals.is_empty() && plan.held.is_empty() {
         return;
     }
@@ -188,39 +204,7 @@ fn complaints(out: &mut String, plan: &Plan) {
     let lines = held
         .chain(refused)
         .map(|(place, reason, message)| format!("| {} | {reason} | {} |\n", code(&place), code(&message)));
-    table(out, lines);
-}
-
-/// As many of the lines as a person reads and a forge shows; the others are counted.
-fn table(out: &mut String, lines: impl Iterator<Item = String>) {
-    let begin = out.len();
-    let (mut shown, mut omitted) = (0, 0);
-    for line in lines {
-        if omitted > 0 || shown == COMPLAINTS_MAX || out.len() - begin + line.len() > COMPLAINTS_BYTES_MAX {
-            omitted += 1;
-        } else {
-            out.push_str(&line);
-            shown += 1;
-        }
-    }
-    if omitted > 0 {
-        let _ = writeln!(out, "\n{omitted} more are in [`findings.yaml`](findings.yaml).");
-    }
-    out.push('\n');
-}
-
-fn name(target: &TargetKey) -> String {
-    format!("{}.{}", target.kind.as_str().to_ascii_lowercase(), target.name)
-}
-
-fn why(file: &TargetFile) -> String {
-    let message = file.conditions.iter().find(|condition| !condition.message.is_empty());
-    message.map_or("–".to_owned(), |condition| code(&condition.message))
-}
-
-/// `2026-11-21T02:00:00Z` as `2026-11-21 02:00`.
-fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
+    complaints(out, lines, FINDINGS);
 }
 
 /// `main@sha1:<40 hex>` as `main@<7 hex>`.

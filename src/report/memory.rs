@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::history::{HISTORY_ROTATED, History};
+use super::past::Past;
+use super::target::State;
+use crate::model::run::Run;
 use crate::yaml::{self, Limits};
 
 /// A condition as a status file carries it; `since` moves only when status or reason changes.
@@ -82,7 +85,28 @@ const CLUSTER_FILE: &str = "cluster.yaml";
 pub struct Memory {
     pub cluster: Option<ClusterFile>,
     /// By path of the target's file.
-    pub targets: BTreeMap<String, Vec<Condition>>,
+    pub targets: BTreeMap<String, TargetMemory>,
+    /// By configuration, `namespace/name`: a file may move.
+    pub pasts: BTreeMap<String, Past>,
+    /// Runs that ended between the report before and this one; files do not tell.
+    pub ended: Vec<Ended>,
+}
+
+/// What is remembered of a target as such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetMemory {
+    /// Absent where the file is from another version.
+    pub state: Option<State>,
+    pub conditions: Vec<Condition>,
+}
+
+/// A run that ended, and where it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub path: String,
+    /// `namespace/kind.name`.
+    pub target: String,
+    pub run: Run,
 }
 
 impl Memory {
@@ -98,13 +122,25 @@ impl Memory {
             if path == CLUSTER_FILE {
                 memory.cluster = ClusterFile::parse(bytes);
             } else if is_target_file(path) {
-                let conditions = parse(bytes).and_then(|value| value.get("conditions").cloned());
-                if let Some(conditions) = conditions.and_then(|value| serde_json::from_value(value).ok()) {
-                    memory.targets.insert(path.to_owned(), conditions);
-                }
+                memory.read_target(path, parse(bytes).unwrap_or_default());
             }
         }
         memory
+    }
+
+    fn read_target(&mut self, path: &str, file: Value) {
+        let entries = file.get("backups").and_then(Value::as_array).into_iter().flatten();
+        for entry in entries {
+            if let Some(configuration) = entry.get("configuration").and_then(Value::as_str) {
+                self.pasts.insert(configuration.to_owned(), Past::read(entry));
+            }
+        }
+        let field = |name: &str| file.get(name).cloned();
+        let conditions = field("conditions").and_then(|value| serde_json::from_value(value).ok());
+        if let Some(conditions) = conditions {
+            let state = field("state").and_then(|value| serde_json::from_value(value).ok());
+            self.targets.insert(path.to_owned(), TargetMemory { state, conditions });
+        }
     }
 
     /// The condition with the time since which it holds.

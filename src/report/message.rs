@@ -1,10 +1,13 @@
-//! The message of a status commit: what changed, then trailers for programs.
+//! The message of a status commit: which runs ended and what else changed, then trailers for programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::escape::line;
 use super::memory::{Memory, is_target_file};
+use super::target::State;
+use crate::model::human;
+use crate::model::run::{Run, RunResult};
 
 /// Lines of the list; more would hide the trailers.
 const LINES_MAX: usize = 50;
@@ -26,21 +29,70 @@ pub struct Commit<'a> {
     pub memory: &'a Memory,
 }
 
+/// What a line is about, in the order of the list: what needs somebody first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Word {
+    Failed,
+    Overdue,
+    Refused,
+    Held,
+    Skipped,
+    Succeeded,
+    Running,
+    Leaving,
+    Waiting,
+    Paused,
+    Changed,
+    Removed,
+}
+
+impl Word {
+    /// In the order of the subject: what a day is made of, then the rest.
+    const ALL: [Word; 12] = [
+        Word::Succeeded,
+        Word::Failed,
+        Word::Overdue,
+        Word::Refused,
+        Word::Held,
+        Word::Skipped,
+        Word::Running,
+        Word::Leaving,
+        Word::Waiting,
+        Word::Paused,
+        Word::Changed,
+        Word::Removed,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Word::Failed => "failed",
+            Word::Overdue => "overdue",
+            Word::Refused => "refused",
+            Word::Held => "held",
+            Word::Skipped => "skipped",
+            Word::Succeeded => "succeeded",
+            Word::Running => "running",
+            Word::Leaving => "leaving",
+            Word::Waiting => "waiting",
+            Word::Paused => "paused",
+            Word::Changed => "changed",
+            Word::Removed => "removed",
+        }
+    }
+}
+
 pub fn message(commit: &Commit) -> String {
-    let mut lines: Vec<(u8, &'static str, String)> = Vec::new();
-    for path in commit.changed.iter().filter(|path| is_target_file(path)) {
-        lines.push(about(path, commit.memory));
+    let lines = lines(commit);
+    let mut counts: BTreeMap<Word, usize> = BTreeMap::new();
+    for (word, _) in &lines {
+        *counts.entry(*word).or_default() += 1;
     }
-    lines.sort();
-    let mut counts: BTreeMap<(u8, &str), usize> = BTreeMap::new();
-    for (rank, word, _) in &lines {
-        *counts.entry((*rank, word)).or_default() += 1;
-    }
-    let counted: Vec<String> = counts.iter().map(|((_, word), count)| format!("{count} {word}")).collect();
+    let counted = |word: &Word| counts.get(word).map(|count| format!("{count} {}", word.as_str()));
+    let counted: Vec<String> = Word::ALL.iter().filter_map(counted).collect();
     let subject = if counted.is_empty() { "findings and counts".to_owned() } else { counted.join(", ") };
     let mut out = format!("holdfast({}): {subject}\n\n", commit.cluster_name);
-    for (_, word, text) in lines.iter().take(LINES_MAX) {
-        let _ = writeln!(out, "{word:<9}  {text}");
+    for (word, text) in lines.iter().take(LINES_MAX) {
+        let _ = writeln!(out, "{:<9}  {text}", word.as_str());
     }
     if lines.len() > LINES_MAX {
         let _ = writeln!(out, "and {} more", lines.len() - LINES_MAX);
@@ -63,18 +115,73 @@ pub fn message(commit: &Commit) -> String {
     out
 }
 
-/// Rank (the worst first), word, and what is said of the target.
-fn about(path: &str, memory: &Memory) -> (u8, &'static str, String) {
+/// One for each run that ended, and one for each other target that changed.
+fn lines(commit: &Commit) -> Vec<(Word, String)> {
+    let mut lines = Vec::new();
+    let mut told = BTreeSet::new();
+    for ended in &commit.memory.ended {
+        told.insert(ended.path.as_str());
+        let Some((word, said)) = of_run(&ended.run) else { continue };
+        let target = line(&ended.target);
+        lines.push((word, if said.is_empty() { target } else { format!("{target}: {said}") }));
+    }
+    for path in commit.changed.iter().filter(|path| is_target_file(path) && !told.contains(**path)) {
+        lines.push(of_target(path, commit.memory));
+    }
+    lines.sort();
+    lines
+}
+
+fn of_run(run: &Run) -> Option<(Word, String)> {
+    let why = || line(if run.message.is_empty() { &run.reason } else { &run.message });
+    match run.result {
+        RunResult::Failed => Some((Word::Failed, why())),
+        RunResult::Skipped => Some((Word::Skipped, why())),
+        RunResult::Succeeded => {
+            let added = run.added_bytes.map_or("done".to_owned(), |bytes| format!("{} added", size(bytes)));
+            let took = run.seconds.map_or(String::new(), |seconds| format!(" in {seconds} s"));
+            Some((Word::Succeeded, format!("{added}{took}")))
+        }
+        RunResult::Running | RunResult::Waiting => None,
+    }
+}
+
+/// `12.4 MiB`: enough for a line.
+fn size(bytes: u64) -> String {
+    let exact = human::size(bytes);
+    match exact.split_once('.') {
+        Some((whole, rest)) if rest.len() > 3 => format!("{whole}.{}{}", &rest[..1], &rest[3..]),
+        _ => exact,
+    }
+}
+
+fn of_target(path: &str, memory: &Memory) -> (Word, String) {
     let name = path.trim_start_matches("targets/").trim_end_matches(".yaml");
-    let Some(conditions) = memory.targets.get(path) else { return (3, "removed", name.to_owned()) };
-    let text = conditions.iter().find(|condition| !condition.message.is_empty());
+    let Some(target) = memory.targets.get(path) else { return (Word::Removed, name.to_owned()) };
+    let text = target.conditions.iter().find(|condition| !condition.message.is_empty());
     let said = text.map_or_else(|| name.to_owned(), |condition| format!("{name}: {}", line(&condition.message)));
-    match conditions.first().map(|condition| condition.status.as_str()) {
-        Some("True") => (2, "waiting", said),
-        Some("Unknown") => (1, "held", said),
-        _ => match conditions.first().map(|condition| condition.reason.as_str()) {
-            Some("CauseMissing") => (2, "leaving", said),
-            _ => (0, "refused", said),
+    let first = target.conditions.first();
+    let word = match first.map(|condition| condition.status.as_str()) {
+        Some("True") => match target.state {
+            Some(State::Overdue) => Word::Overdue,
+            Some(State::Running) => Word::Running,
+            Some(State::Waiting) => Word::Waiting,
+            Some(State::Paused) => Word::Paused,
+            Some(State::Refused | State::Failed | State::Succeeded) | None => Word::Changed,
         },
+        Some("Unknown") => Word::Held,
+        _ if first.is_some_and(|condition| condition.reason == "CauseMissing") => Word::Leaving,
+        _ => Word::Refused,
+    };
+    (word, said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_have_one_digit_behind_the_point() {
+        assert_eq!([0, 13_002_451, 1_181_116_006].map(size), ["0 B", "12.4 MiB", "1.1 GiB"]);
     }
 }

@@ -19,6 +19,7 @@ mod policy_hostile;
 mod properties;
 mod random_expressions;
 mod report_input;
+mod runs;
 mod scenarios;
 mod schema;
 mod tidy;

@@ -1,12 +1,13 @@
 //! The record lane: report, compare with the tip, push by compare-and-swap, look again.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use holdfast::control::gitops::RecordFailure;
 use holdfast::model::applied::FailureClass;
+use holdfast::model::facts::Facts;
 use holdfast::model::month::Month;
 use holdfast::model::observed::Observed;
-use holdfast::report::{self, History, Input, Memory, Rotation, RotationRefused};
+use holdfast::report::{self, History, Input, Memory, Rotation, RotationRefused, Runs};
 use jiff::Timestamp;
 
 use super::pass::Outcome;
@@ -14,6 +15,10 @@ use crate::bug::Bug;
 use crate::env::Env;
 use crate::oracle::Kept;
 use crate::remote::{Files, StatusCommit};
+
+/// The engine is not part of these worlds.
+static NO_FACTS: LazyLock<Facts> = LazyLock::new(Facts::default);
+static NO_RUNS: LazyLock<Runs> = LazyLock::new(Runs::default);
 
 #[derive(Default)]
 pub(crate) struct Record {
@@ -61,6 +66,8 @@ pub(crate) fn input<'a>(
         applied: &outcome.applied,
         withheld: &outcome.withheld,
         observed,
+        facts: &NO_FACTS,
+        runs: &NO_RUNS,
         history,
         unrotated: None,
         now,
