@@ -28,7 +28,7 @@ pub fn bytes(size: &str) -> Option<u64> {
     let place = ["B", "KiB", "MiB", "GiB", "TiB"].iter().position(|known| *known == unit)?;
     let bytes = amount.parse::<f64>().ok()? * KIB.powi(i32::try_from(place).ok()?);
     // Beyond 2^63 no repository is.
-    (bytes >= 0.0 && bytes < 9.3e18).then(|| bytes.round() as u64)
+    (0.0..9.3e18).contains(&bytes).then(|| bytes.round() as u64)
 }
 
 /// `m:ss` or `h:mm:ss`.

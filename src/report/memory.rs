@@ -122,13 +122,13 @@ impl Memory {
             if path == CLUSTER_FILE {
                 memory.cluster = ClusterFile::parse(bytes);
             } else if is_target_file(path) {
-                memory.read_target(path, parse(bytes).unwrap_or_default());
+                memory.read_target(path, &parse(bytes).unwrap_or_default());
             }
         }
         memory
     }
 
-    fn read_target(&mut self, path: &str, file: Value) {
+    fn read_target(&mut self, path: &str, file: &Value) {
         let entries = file.get("backups").and_then(Value::as_array).into_iter().flatten();
         for entry in entries {
             if let Some(configuration) = entry.get("configuration").and_then(Value::as_str) {

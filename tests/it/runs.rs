@@ -73,7 +73,7 @@ impl World {
         Self { cluster, plan, facts, runs: Runs::default(), memory: Memory::default(), now }
     }
 
-    fn session(&mut self, namespace: &str, configuration: &str, slot: &str, status: Value) -> String {
+    fn session(&mut self, namespace: &str, configuration: &str, slot: &str, status: &Value) -> String {
         let name = format!("{configuration}-{}", at(slot).as_second());
         self.facts.upsert(&json!({
             "apiVersion": "stash.appscode.com/v1beta1", "kind": "BackupSession",
@@ -131,6 +131,10 @@ impl World {
     }
 }
 
+fn is_yaml(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "yaml")
+}
+
 fn text(files: &Files, path: &str) -> String {
     String::from_utf8(files.get(path).unwrap_or_else(|| panic!("{path}: {:?}", files.keys())).clone()).unwrap()
 }
@@ -164,38 +168,38 @@ fn scene() -> World {
     for day in 1..=20 {
         let slot = format!("2026-11-{day:02}T01:45:00Z");
         let status = if day % 7 == 3 { failed(OOM) } else { succeeded(11) };
-        let session = world.session("shop", &name("db"), &slot, status);
+        let session = world.session("shop", &name("db"), &slot, &status);
         world.commit(&Files::new());
         world.forget("shop", &session);
     }
-    world.session("shop", &name("db"), "2026-11-21T01:45:00Z", succeeded(11));
-    world.session("shop", &name("db"), "2026-11-21T02:00:00Z", failed(OOM));
-    world.session("shop", &name("api"), "2026-11-21T02:00:00Z", succeeded(9));
-    world.session("shop", &name("mail"), "2026-11-21T01:45:00Z", succeeded(71));
+    world.session("shop", &name("db"), "2026-11-21T01:45:00Z", &succeeded(11));
+    world.session("shop", &name("db"), "2026-11-21T02:00:00Z", &failed(OOM));
+    world.session("shop", &name("api"), "2026-11-21T02:00:00Z", &succeeded(9));
+    world.session("shop", &name("mail"), "2026-11-21T01:45:00Z", &succeeded(71));
     let stuck = json!([{"type": "BackupExecutorEnsured", "status": "Unknown", "message": "Unschedulable: 0/3 nodes are available"}]);
     world.session(
         "shop",
         &name("mail"),
         "2026-11-21T02:00:00Z",
-        json!({"phase": "Running", "targets": [{"conditions": stuck}]}),
+        &json!({"phase": "Running", "targets": [{"conditions": stuck}]}),
     );
-    world.session("shop", &name("queue"), "2026-11-21T01:45:00Z", succeeded(900));
+    world.session("shop", &name("queue"), "2026-11-21T01:45:00Z", &succeeded(900));
     let skipped = json!([{"type": "BackupSkipped", "status": "True", "reason": "SkippedTakingNewBackup",
         "message": "BackupSession persistentvolumeclaim-queue-1795225500 is still running"}]);
     world.session(
         "shop",
         &name("queue"),
         "2026-11-21T01:50:00Z",
-        json!({"phase": "Skipped", "sessionDuration": "0s", "conditions": skipped}),
+        &json!({"phase": "Skipped", "sessionDuration": "0s", "conditions": skipped}),
     );
-    world.session("shop", &name("files"), "2026-11-21T01:45:00Z", succeeded(5));
+    world.session("shop", &name("files"), "2026-11-21T01:45:00Z", &succeeded(5));
     world.status("BackupConfiguration", "shop", &name("files"), missed("2026-11-21T02:00:00Z"));
     let missing = json!([{"type": "Ready", "status": "False", "reason": "BackendSecretNotAvailable",
         "message": "Secret shop/s does not exist", "lastTransitionTime": "2026-11-21T01:00:00Z"}]);
     world.status("BackupConfiguration", "shop", &name("new"), json!({"phase": "NotReady", "conditions": missing}));
     let size = json!({"snapshotCount": 14, "totalSize": "1.195 GiB", "integrity": true});
     world.status("Repository", "shop", &name("db"), size);
-    world.session("crm", "old-way", "2026-11-20T02:00:00Z", succeeded(3600));
+    world.session("crm", "old-way", "2026-11-20T02:00:00Z", &succeeded(3600));
     world
 }
 
@@ -219,7 +223,7 @@ fn the_branch_is_as_reviewed() {
         }
     }
     assert!(differing.is_empty(), "{} differ; UPDATE_GOLDEN=1 writes them:\n{}", differing.len(), differing.join("\n"));
-    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".yaml")) {
+    for (path, bytes) in files.iter().filter(|(path, _)| is_yaml(path)) {
         let document = &yaml::parse(bytes, &yaml::Limits::default()).unwrap()[0].value;
         let crd = schema::written().find(|crd| document["kind"] == crd.kind).unwrap();
         assert_eq!(crd.check(document), [], "{path}");
@@ -263,8 +267,8 @@ fn a_run_under_way_that_is_gone_is_not_awaited() {
     let mut world = World::new(vec![claim("shop", "db")]);
     let configuration = "persistentvolumeclaim-db";
     let path = "targets/shop/persistentvolumeclaim.db.yaml";
-    world.session("shop", configuration, "2026-11-21T01:45:00Z", succeeded(5));
-    let session = world.session("shop", configuration, "2026-11-21T02:00:00Z", json!({"phase": "Running"}));
+    world.session("shop", configuration, "2026-11-21T01:45:00Z", &succeeded(5));
+    let session = world.session("shop", configuration, "2026-11-21T02:00:00Z", &json!({"phase": "Running"}));
     let (files, _) = world.commit(&Files::new());
     assert_eq!(value(&files, path)["state"], "Running");
     world.forget("shop", &session);
@@ -278,14 +282,14 @@ fn a_run_under_way_that_is_gone_is_not_awaited() {
 fn runs_that_end_while_git_is_away_are_told_later() {
     let mut world = World::new(vec![claim("shop", "db")]);
     let configuration = "persistentvolumeclaim-db";
-    world.session("shop", configuration, "2026-11-18T02:00:00Z", succeeded(5));
+    world.session("shop", configuration, "2026-11-18T02:00:00Z", &succeeded(5));
     let (before, _) = world.commit(&Files::new());
     for (slot, status) in [
         ("2026-11-19T02:00:00Z", failed(OOM)),
         ("2026-11-20T02:00:00Z", succeeded(7)),
         ("2026-11-21T02:00:00Z", succeeded(8)),
     ] {
-        let session = world.session("shop", configuration, slot, status);
+        let session = world.session("shop", configuration, slot, &status);
         // The push of this report fails.
         world.report();
         world.forget("shop", &session);
@@ -315,10 +319,10 @@ fn every_run_is_told_once() {
     for number in 0..12_i64 {
         let slot = at("2026-11-20T00:00:00Z") + SignedDuration::from_mins(15 * number);
         let phase = if number % 4 == 1 { json!({"phase": "Running"}) } else { succeeded(5) };
-        world.session("shop", configuration, &slot.to_string(), phase);
+        world.session("shop", configuration, &slot.to_string(), &phase);
         if number % 4 == 2 {
             let before = slot - SignedDuration::from_mins(15);
-            world.session("shop", configuration, &before.to_string(), failed(OOM));
+            world.session("shop", configuration, &before.to_string(), &failed(OOM));
         }
         for restart in [false, true] {
             if restart {
@@ -340,7 +344,7 @@ fn foreign_text_stays_text_everywhere() {
     let hostile =
         "x|y `z`\n## Heading\n<script>alert(1)</script>\u{202e} ![i](http://e) </title>&amp; Holdfast-Cluster: evil";
     let mut world = World::new(vec![claim("shop", "db"), claim("shop", "web")]);
-    world.session("shop", "persistentvolumeclaim-db", "2026-11-21T02:00:00Z", failed(hostile));
+    world.session("shop", "persistentvolumeclaim-db", "2026-11-21T02:00:00Z", &failed(hostile));
     world.status(
         "BackupConfiguration",
         "shop",
@@ -383,14 +387,14 @@ fn no_number_of_runs_makes_a_file_too_large() {
     for number in 0..10_000 {
         let namespace = format!("n{}", number % 90);
         let status = if number % 3 == 0 { failed(&long) } else { succeeded(5) };
-        world.session(&namespace, &format!("c{number}"), "2026-11-21T02:00:00Z", status);
+        world.session(&namespace, &format!("c{number}"), "2026-11-21T02:00:00Z", &status);
     }
     let hosts: Vec<Value> = (0..40)
         .map(|host| json!({"hostname": format!("host-{host}"), "phase": "Failed", "error": long, "snapshots":
             (0..100).map(|path| json!({"name": "12345678", "path": format!("/{}/{path}", "p".repeat(4000))})).collect::<Vec<_>>()}))
         .collect();
     let status = json!({"phase": "Failed", "targets": [{"stats": hosts}]});
-    world.session("n0", "c0", "2026-11-21T02:00:00Z", status);
+    world.session("n0", "c0", "2026-11-21T02:00:00Z", &status);
     let (files, message) = world.commit(&Files::new());
     for (path, bytes) in &files {
         let most = if path.ends_with("README.md") { 64 << 10 } else { 512 << 10 };
@@ -423,7 +427,7 @@ fn a_target_of_many_configurations_has_a_file_of_bounded_size() {
             "crm",
             &format!("{}{number}", "c".repeat(200)),
             "2026-11-21T02:00:00Z",
-            failed(&"ü".repeat(3000)),
+            &failed(&"ü".repeat(3000)),
         );
     }
     let (files, _) = world.commit(&Files::new());
@@ -447,8 +451,7 @@ fn a_hand_made_configuration_is_a_target_only_if_it_can_be_one() {
     let objects = names.iter().enumerate().map(|(number, name)| by_hand("crm", &format!("c{number}"), name));
     let mut world = World::new(objects.chain([by_hand("crm", "sound", "web")]).collect());
     let (files, _) = world.commit(&Files::new());
-    let targets: Vec<&String> =
-        files.keys().filter(|path| path.starts_with("targets/") && path.ends_with(".yaml")).collect();
+    let targets: Vec<&String> = files.keys().filter(|path| path.starts_with("targets/") && is_yaml(path)).collect();
     assert_eq!(targets, ["targets/crm/deployment.web.yaml"]);
     let backup = &value(&files, targets[0])["backups"][0];
     assert_eq!((&backup["source"], backup.get("blueprint")), (&json!("cluster"), None));
@@ -528,7 +531,7 @@ proptest! {
                 "metadata": metadata, "spec": spec, "status": session}));
         }
         let (files, _) = world.commit(&Files::new());
-        for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".yaml")) {
+        for (path, bytes) in files.iter().filter(|(path, _)| is_yaml(path)) {
             let document = &yaml::parse(bytes, &yaml::Limits::default()).unwrap()[0].value;
             let issues = schema::written().find(|crd| document["kind"] == crd.kind).unwrap().check(document);
             prop_assert!(issues.is_empty(), "{path}: {issues:?}\n{}", String::from_utf8_lossy(bytes));
