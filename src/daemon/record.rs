@@ -119,8 +119,7 @@ async fn write(shared: &Arc<Shared>, outcome: Arc<Outcome>) -> Result<Written, R
     blocking(shared, move |state, shared| state.look(shared, source.as_ref(), &owner)).await?;
     let now = clock::now();
     let observed = shared.watches.observed().await;
-    // The watches of the engine will give these.
-    let facts = Facts::default();
+    let facts = shared.watches.facts().await;
     blocking(shared, move |state, shared| {
         shared.record.note(&facts);
         let runs = shared.record.runs().clone();

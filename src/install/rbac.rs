@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::verbs::{RIGHTS, Right, Scope, TRIGGER_RIGHTS, TRIGGER_ROLE, Verb};
+use super::verbs::{Right, Scope, TRIGGER_RIGHTS, TRIGGER_ROLE, Verb, rights};
 
 /// Name of the `ServiceAccount`, the role and the binding in the namespace. What belongs to no namespace ends in it,
 /// so that a second installation neither changes nor takes away the rights of the first.
@@ -35,11 +35,11 @@ pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
     };
     let role = |kind: &str, scope: Scope| {
         let mut role = object(&version, kind, &name(scope), scope == Scope::OwnNamespace);
-        role["rules"] = rules(RIGHTS, scope, namespace);
+        role["rules"] = rules(rights(), scope, namespace);
         role
     };
     let mut trigger = object(&version, "ClusterRole", &trigger_role(namespace), false);
-    trigger["rules"] = rules(TRIGGER_RIGHTS, Scope::Cluster, namespace);
+    trigger["rules"] = rules(TRIGGER_RIGHTS.iter(), Scope::Cluster, namespace);
     let binding = |kind: &str, role: &str, scope: Scope| {
         let mut binding = object(&version, kind, &name(scope), scope == Scope::OwnNamespace);
         binding["roleRef"] = json!({"apiGroup": API, "kind": role, "name": name(scope)});
@@ -60,7 +60,7 @@ pub fn rbac(namespace: &str, labels: &Value) -> Vec<Value> {
 type Rule<'a> = (&'a str, &'a [Verb], &'a [&'a str]);
 
 /// Rules of one scope; resources of a group that share verbs and names share a rule.
-fn rules(rights: &[Right], scope: Scope, namespace: &str) -> Value {
+fn rules(rights: impl Iterator<Item = &'static Right>, scope: Scope, namespace: &str) -> Value {
     let mut grouped: BTreeMap<Rule<'_>, Vec<&str>> = BTreeMap::new();
     for Right { group, resource, verbs, scope: of, names, why: _ } in rights {
         if *of == scope {
@@ -105,8 +105,7 @@ mod tests {
                     .map(move |(resource, verb)| (groups[0].clone(), resource, verb))
             })
             .collect();
-        let table: BTreeSet<(String, String, String)> = RIGHTS
-            .iter()
+        let table: BTreeSet<(String, String, String)> = rights()
             .chain(TRIGGER_RIGHTS)
             .flat_map(|right| {
                 right

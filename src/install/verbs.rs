@@ -62,9 +62,6 @@ const FOLLOW: &[Verb] = &[Verb::List, Verb::Watch];
 const KEEP: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch, Verb::Create, Verb::Patch];
 const OWN: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete];
 
-/// Followed in part, and looked at whole when a run begins: its volumes and users.
-const LOOK: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch];
-
 const STASH: &str = "stash.appscode.com";
 const TARGET: &str = "may be a target: its annotations say whether it is backed up";
 
@@ -76,25 +73,15 @@ pub const TRIGGER_RIGHTS: &[Right] = &[
     write(STASH, "backupsessions", &[Verb::Create], "one for each slot"),
 ];
 
-/// What a run is made of: made, followed, marked and removed.
-const RUN: &[Verb] = &[Verb::Get, Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete];
-/// What a namespace with backups needs once.
-const SHARE: &[Verb] = &[Verb::List, Verb::Watch, Verb::Create, Verb::Patch];
-
-/// Everything that the daemon may do. No wildcard; of Secrets one at a time, and never a list.
+/// Everything that the daemon may do without running anything. No wildcard.
 pub const RIGHTS: &[Right] = &[
     follow("", "namespaces", "objects are written only into namespaces that exist and stay"),
-    write(
-        "",
-        "persistentvolumeclaims",
-        &[Verb::List, Verb::Watch, Verb::Create],
-        "may be a target; interim volumes and restored claims",
-    ),
+    follow("", "persistentvolumeclaims", TARGET),
     follow("", "replicationcontrollers", TARGET),
-    write("apps", "daemonsets", LOOK, TARGET),
-    write("apps", "deployments", LOOK, TARGET),
+    follow("apps", "daemonsets", TARGET),
+    follow("apps", "deployments", TARGET),
     follow("apps", "replicasets", TARGET),
-    write("apps", "statefulsets", LOOK, TARGET),
+    follow("apps", "statefulsets", TARGET),
     follow("appcatalog.appscode.com", "appbindings", TARGET),
     follow(STASH, "backupblueprints", "blueprints may live in the cluster, put there by another GitOps tool"),
     write(STASH, "repositories", KEEP, "written from Git and blueprints; never deleted, it is the way to the data"),
@@ -102,20 +89,26 @@ pub const RIGHTS: &[Right] = &[
     write(STASH, "backupbatches", OWN, "written from Git"),
     write(STASH, "functions", OWN, "written from Git"),
     write(STASH, "tasks", OWN, "written from Git"),
-    write(STASH, "repositories/status", &[Verb::Patch], "what the last session found"),
-    write(STASH, "backupconfigurations/status", &[Verb::Patch], "conditions and phase"),
-    write(STASH, "backupsessions", RUN, "one run each"),
-    write(STASH, "backupsessions/status", &[Verb::Patch], "what became of it"),
-    write(STASH, "restoresessions", &[Verb::List, Verb::Watch, Verb::Patch], "one restore each"),
-    write(STASH, "restoresessions/status", &[Verb::Patch], "what became of it"),
-    write("batch", "jobs", RUN, "the parts of a run"),
-    write(
-        "batch",
-        "cronjobs",
-        &[Verb::List, Verb::Watch, Verb::Create, Verb::Patch, Verb::Delete],
-        "trigger sessions at their slots",
-    ),
-    write("", "pods", FOLLOW, "what became of a Job; on which node and as which user an application works"),
+    follow(STASH, "backupsessions", "the status branch shows every run"),
+    follow(STASH, "restoresessions", "the status branch shows every run"),
+    follow("batch", "jobs", "the parts of a run"),
+    follow("batch", "cronjobs", "they trigger sessions at their slots"),
+    follow("", "pods", "what became of a Job; on which node and as which user an application works"),
+    follow("", "serviceaccounts", "of the trigger"),
+    follow("rbac.authorization.k8s.io", "rolebindings", "of the trigger"),
+    write("events.k8s.io", "events", &[Verb::Create], "tells the owner of a target what was refused or undone"),
+    own("coordination.k8s.io", "leases", &[Verb::Create], &[], "a create carries no name that RBAC could compare"),
+    own("coordination.k8s.io", "leases", &[Verb::Get, Verb::Update], &[LEASE], "one process writes at a time"),
+    own("", "configmaps", &[Verb::Get, Verb::Create, Verb::Patch], &[STATE], "recent deletes outlive the process"),
+];
+
+/// What an object of ours that lasts needs, and one that goes.
+const MAKE: &[Verb] = &[Verb::Create, Verb::Patch];
+const RUN: &[Verb] = &[Verb::Get, Verb::Create, Verb::Patch, Verb::Delete];
+
+/// What the daemon may do besides, to run backups and restores. Of Secrets one at a time, and never a list.
+pub const RUN_RIGHTS: &[Right] = &[
+    write("", "persistentvolumeclaims", &[Verb::Create], "interim volumes, and claims that are restored"),
     write("", "events", &[Verb::List], "why a Job has no pod, or a pod does not start"),
     write(
         "",
@@ -123,8 +116,19 @@ pub const RIGHTS: &[Right] = &[
         &[Verb::Get, Verb::Create],
         "whether a storage Secret is there; its copy for a session elsewhere",
     ),
-    write("", "serviceaccounts", SHARE, "of the trigger"),
-    write("rbac.authorization.k8s.io", "rolebindings", SHARE, "of the trigger, to the role that is shipped"),
+    write("", "serviceaccounts", MAKE, "of the trigger"),
+    write("apps", "daemonsets", &[Verb::Get], "its volumes and users, when a run begins"),
+    write("apps", "deployments", &[Verb::Get], "its volumes and users, when a run begins"),
+    write("apps", "statefulsets", &[Verb::Get], "its volumes and users, when a run begins"),
+    write("batch", "jobs", RUN, "the parts of a run"),
+    write("batch", "cronjobs", &[Verb::Create, Verb::Patch, Verb::Delete], "trigger sessions at their slots"),
+    write(STASH, "backupsessions", RUN, "one run each"),
+    write(STASH, "backupsessions/status", &[Verb::Patch], "what became of it"),
+    write(STASH, "restoresessions", &[Verb::Patch], "one restore each"),
+    write(STASH, "restoresessions/status", &[Verb::Patch], "what became of it"),
+    write(STASH, "backupconfigurations/status", &[Verb::Patch], "conditions and phase"),
+    write(STASH, "repositories/status", &[Verb::Patch], "what the last session found"),
+    write("rbac.authorization.k8s.io", "rolebindings", MAKE, "of the trigger, to the role that is shipped"),
     Right {
         group: "rbac.authorization.k8s.io",
         resource: "clusterroles",
@@ -133,11 +137,12 @@ pub const RIGHTS: &[Right] = &[
         names: &[TRIGGER_ROLE],
         why: "the trigger gets its rights, and no other role is given to anybody",
     },
-    write("events.k8s.io", "events", &[Verb::Create], "tells the owner of a target what was refused or undone"),
-    own("coordination.k8s.io", "leases", &[Verb::Create], &[], "a create carries no name that RBAC could compare"),
-    own("coordination.k8s.io", "leases", &[Verb::Get, Verb::Update], &[LEASE], "one process writes at a time"),
-    own("", "configmaps", &[Verb::Get, Verb::Create, Verb::Patch], &[STATE], "recent deletes outlive the process"),
 ];
+
+/// The whole table.
+pub fn rights() -> impl Iterator<Item = &'static Right> {
+    RIGHTS.iter().chain(RUN_RIGHTS)
+}
 
 const fn follow(group: &'static str, resource: &'static str, why: &'static str) -> Right {
     write(group, resource, FOLLOW, why)
@@ -159,7 +164,7 @@ const fn own(
 
 /// Whether the table has the verb for the resource, in any scope.
 pub fn allows(group: &str, resource: &str, verb: Verb) -> bool {
-    RIGHTS.iter().any(|right| right.group == group && right.resource == resource && right.verbs.contains(&verb))
+    rights().any(|right| right.group == group && right.resource == resource && right.verbs.contains(&verb))
 }
 
 #[cfg(test)]
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn no_wildcard_no_list_of_secrets_and_no_delete_of_repositories() {
-        for right in RIGHTS {
+        for right in rights() {
             assert!(!right.group.contains('*') && !right.resource.contains('*'), "{right:?}");
             let verbs = |allowed: &[Verb]| right.verbs.iter().all(|verb| allowed.contains(verb));
             assert!(right.resource != "secrets" || verbs(&[Verb::Get, Verb::Create]), "{right:?}");
@@ -181,10 +186,8 @@ mod tests {
 
     #[test]
     fn no_pair_is_granted_twice() {
-        let mut pairs: Vec<_> = RIGHTS
-            .iter()
-            .flat_map(|right| right.verbs.iter().map(|verb| (right.group, right.resource, *verb)))
-            .collect();
+        let mut pairs: Vec<_> =
+            rights().flat_map(|right| right.verbs.iter().map(|verb| (right.group, right.resource, *verb))).collect();
         let all = pairs.len();
         pairs.sort_unstable();
         pairs.dedup();

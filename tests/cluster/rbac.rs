@@ -9,7 +9,7 @@ use holdfast::cluster::state;
 use holdfast::cluster::watch::{FAILING_MAX, Watches};
 use holdfast::install::catalogue;
 use holdfast::install::manifests::manifests;
-use holdfast::install::verbs::{RIGHTS, Verb};
+use holdfast::install::verbs::{Verb, rights};
 use holdfast::model::applied::StepResult;
 use holdfast::model::object::{Kind, ObjectKey};
 use jiff::Timestamp;
@@ -201,7 +201,7 @@ fn used(entries: &[AuditEntry]) -> BTreeSet<Use> {
 }
 
 fn granted() -> BTreeSet<Use> {
-    let pairs = RIGHTS.iter().flat_map(|right| right.verbs.iter().map(move |verb| (right, verb)));
+    let pairs = rights().flat_map(|right| right.verbs.iter().map(move |verb| (right, verb)));
     // The API server asks for that right itself, when a binding is made.
     let pairs = pairs.filter(|(_, verb)| **verb != Verb::Bind);
     pairs.map(|(right, verb)| (verb.as_str().to_owned(), right.group.to_owned(), right.resource.to_owned())).collect()
@@ -275,8 +275,7 @@ async fn nothing_else_is_allowed() {
 /// Names that the right holds for.
 fn scope_of(group: &str, resource: &str, verb: &str) -> Option<&'static [&'static str]> {
     let has = |verbs: &[Verb]| verbs.iter().any(|of| of.as_str() == verb);
-    RIGHTS
-        .iter()
+    rights()
         .find(|right| right.group == group && right.resource == resource && has(right.verbs))
         .map(|right| right.names)
 }

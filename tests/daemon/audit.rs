@@ -21,6 +21,7 @@ pub(crate) fn used(entries: &[AuditEntry]) -> BTreeSet<Use> {
     used
 }
 
+/// To a daemon that runs nothing; `tests/cluster` shows what runs need.
 pub(crate) fn granted() -> BTreeSet<Use> {
     let pairs = RIGHTS.iter().flat_map(|right| right.verbs.iter().map(move |verb| (right, verb)));
     pairs.map(|(right, verb)| (verb.as_str().to_owned(), right.group.to_owned(), right.resource.to_owned())).collect()
