@@ -241,7 +241,7 @@ mod tests {
         Target { api_version: "apps/v1".into(), kind: kind.into(), namespace: "shop".into(), name: name.into() }
     }
 
-    fn member(mounts: Value) -> Member {
+    fn member(mounts: &Value) -> Member {
         let object = json!({"metadata": {"name": "c", "namespace": "shop"}, "spec":
             {"repository": {"name": "r"}, "target": {"volumeMounts": mounts, "paths": ["/srv"]}}});
         let object = serde_json::from_value(object).unwrap();
@@ -255,7 +255,7 @@ mod tests {
         let pods = [json!({"metadata": {"name": "db-1"}, "spec": {"nodeName": "n2", "containers": []}})];
         let known = Known { workload: Some(&workload), pods: &pods, claims: &[] };
         let mounts = json!([{"name": "data", "mountPath": "/srv"}]);
-        let hosts = hosts(&target("StatefulSet", "db"), &member(mounts), &known, Access::Read).unwrap();
+        let hosts = hosts(&target("StatefulSet", "db"), &member(&mounts), &known, Access::Read).unwrap();
         let seen: Vec<_> = hosts.iter().map(|host| (host.name.as_str(), host.node.as_deref())).collect();
         assert_eq!(seen, [("host-0", None), ("host-1", Some("n2"))]);
         assert_eq!(hosts[1].volumes[0]["persistentVolumeClaim"]["claimName"], "data-db-1");
@@ -269,7 +269,7 @@ mod tests {
         let known = Known { workload: Some(&workload), pods: &[], claims: &[] };
         let fault = hosts(
             &target("Deployment", "web"),
-            &member(json!([{"name": "tmp", "mountPath": "/t"}])),
+            &member(&json!([{"name": "tmp", "mountPath": "/t"}])),
             &known,
             Access::Read,
         );
@@ -279,7 +279,7 @@ mod tests {
         let known = Known { workload: Some(&workload), pods: &[], claims: &once };
         let fault = hosts(
             &target("Deployment", "web"),
-            &member(json!([{"name": "up", "mountPath": "/t"}])),
+            &member(&json!([{"name": "up", "mountPath": "/t"}])),
             &known,
             Access::Read,
         );
@@ -293,7 +293,7 @@ mod tests {
         let pod = |node: &str| json!({"metadata": {"name": node}, "spec": {"nodeName": node}});
         let pods = [pod("n1"), pod("n2")];
         let known = Known { workload: Some(&workload), pods: &pods, claims: &[] };
-        let mut member = member(json!([{"name": "var", "mountPath": "/var/x"}]));
+        let mut member = member(&json!([{"name": "var", "mountPath": "/var/x"}]));
         member.alias = Some("agent".to_owned());
         let hosts = hosts(&target("DaemonSet", "agent"), &member, &known, Access::Read).unwrap();
         let seen: Vec<_> = hosts.iter().map(|host| (host.name.as_str(), host.node.as_deref().unwrap())).collect();

@@ -126,6 +126,10 @@ impl Lane {
                 urgent |= key.kind == FactKind::RestoreSession || (fact.phase == "Failed" && is_final(&fact.phase));
             }
         }
+        if changed {
+            // While Git is away nothing else looks at them, and sessions are deleted.
+            self.shared.record.note(&facts);
+        }
         drop(facts);
         if changed {
             self.events.send(Event::RunsChanged { urgent }).await.ok();
