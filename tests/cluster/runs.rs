@@ -141,7 +141,7 @@ impl Hand<'_> {
             "spec": {"invoker": {"apiGroup": "stash.appscode.com", "kind": "BackupConfiguration", "name": "web"}}})
     }
 
-    fn pod(&self) -> Value {
+    fn pod() -> Value {
         json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "localhost/none:1"}]}})
     }
 
@@ -149,12 +149,12 @@ impl Hand<'_> {
         let mut metadata = self.metadata("part");
         metadata["finalizers"] = json!(["holdfast.dev/engine"]);
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata,
-            "spec": {"backoffLimit": 0, "template": self.pod()}})
+            "spec": {"backoffLimit": 0, "template": Self::pod()}})
     }
 
     fn cron_job(&self) -> Value {
         json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": self.metadata("trigger"),
-            "spec": {"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": {"template": self.pod()}}}})
+            "spec": {"schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": {"spec": {"template": Self::pod()}}}})
     }
 }
 
