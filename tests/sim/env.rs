@@ -147,10 +147,16 @@ impl Env {
 
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
         let line = format!("{} {}", self.time, line());
+        self.trace.add(line);
+    }
+}
+
+impl Trace {
+    pub(crate) fn add(&mut self, line: String) {
         for byte in line.bytes() {
-            self.trace.hash = (self.trace.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        if let Some(lines) = &mut self.trace.lines {
+        if let Some(lines) = &mut self.lines {
             lines.push(line);
         }
     }

@@ -8,6 +8,7 @@ mod actors;
 mod bug;
 mod counts;
 mod documents;
+mod engine;
 mod env;
 mod model;
 mod oracle;
