@@ -295,7 +295,8 @@ impl Configuration<'_, '_> {
 
     fn overdue(&mut self, invoker: &Invoker) {
         const KIND: &str = "BackupOverdue";
-        let Some(schedule) = invoker.schedule.as_ref().filter(|_| !invoker.paused) else {
+        let Some(schedule) = invoker.schedule.as_ref().filter(|_| !invoker.paused && invoker.history_limit > 0) else {
+            // Without a session that is kept nothing tells of a slot.
             return conditions::remove(self.list, KIND);
         };
         let now = self.world.now;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::look::Look;
 use crate::model::facts::FactKey;
 
 /// A request and whom it is for.
@@ -38,6 +39,15 @@ pub enum Write {
         uid: String,
         propagation: Propagation,
     },
+}
+
+impl Deed {
+    /// The Secret that is there when this is done, though it was looked for in vain.
+    pub(super) fn makes_secret(&self) -> Option<Look> {
+        let Write::Project { manifest, .. } = &self.write else { return None };
+        let part = |name: &str| manifest["metadata"][name].as_str().unwrap_or_default().to_owned();
+        Some(Look::Secret { namespace: part("namespace"), name: part("name") })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,13 +5,15 @@ use serde_json::Value;
 
 use super::look::{Look, Questions, Seen};
 use super::why::Why;
-use crate::model::facts::{FactKey, FactKind, Facts};
+use crate::model::facts::{Fact, FactKey, FactKind, Facts};
 use crate::model::json::text;
 use crate::model::keys;
 use crate::model::step::{HostOutcome, Outcome};
 
 /// A Job without a pod for so long has an obstacle that Events name.
 const POD_EXPECTED: SignedDuration = SignedDuration::from_secs(3);
+/// What is told of a pod comes so much later than what is told of its Job, at most.
+const PODS_LATE: SignedDuration = SignedDuration::from_secs(30);
 /// A pod on a node that does not answer never says that it has ended.
 const ENDING_MAX: SignedDuration = SignedDuration::from_mins(10);
 
@@ -82,21 +84,17 @@ pub(super) fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, no
         let (reason, message) = text.split_once(": ").unwrap_or((text, text));
         complaint(reason, message)
     });
-    let pods: Vec<(bool, Value)> = facts
-        .in_namespace(FactKind::Pod, &key.namespace)
-        .filter(|(_, pod)| pod.mentions(&fact.uid))
-        .map(|(_, pod)| (pod.deleting, pod.value()))
-        .filter(|(_, pod)| is_owned_by(pod, &fact.uid))
-        .collect();
-    let over = fact.deleting || ended_by_us.is_some() || job_condition(&job).is_some();
+    let pods = pods(facts, key, fact);
     let busy = pods.iter().any(|(_, pod)| !is_finished(pod));
-    if over && busy {
-        let since =
-            job.pointer("/metadata/deletionTimestamp").and_then(Value::as_str).and_then(|time| time.parse().ok());
-        let waited = since.is_some_and(|since: Timestamp| now.duration_since(since) > ENDING_MAX);
-        if !waited {
-            return JobState::Ending;
-        }
+    let lost = busy && ending_since(&job, &pods).is_some_and(|since| now.duration_since(since) > ENDING_MAX);
+    // Where a pod of it does not end, a Job is not said to have failed either.
+    let over = fact.deleting || ended_by_us.is_some() || job_condition(&job).is_some() || lost;
+    if over && busy && !lost {
+        return JobState::Ending;
+    }
+    if over && pods.is_empty() && !has_no_pods(&job, now) {
+        questions.look_again(now.saturating_add(PODS_LATE).unwrap_or(now));
+        return JobState::Ending;
     }
     let finished = pods.iter().rev().find(|(_, pod)| is_finished(pod));
     if !over && let Some((_, pod)) = pods.iter().find(|(_, pod)| !is_finished(pod)) {
@@ -116,6 +114,37 @@ pub(super) fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, no
         None
     };
     JobState::Starting { since: created, obstacle }
+}
+
+/// Since when a Job or its pods should be on their way out.
+fn ending_since(job: &Value, pods: &[(bool, Value)]) -> Option<Timestamp> {
+    let time = |text: Option<&str>| text.and_then(|time| time.parse::<Timestamp>().ok());
+    let deleted = |object: &Value| time(object.pointer("/metadata/deletionTimestamp").and_then(Value::as_str));
+    let done = conditions(job)
+        .filter(|condition| text(condition, "status") == Some("True"))
+        .filter_map(|condition| time(text(condition, "lastTransitionTime")));
+    done.chain(deleted(job)).chain(pods.iter().filter_map(|(_, pod)| deleted(pod))).min()
+}
+
+/// Whether no pod that is not known may still come. Pods are followed apart from Jobs, so either may be ahead.
+fn has_no_pods(job: &Value, now: Timestamp) -> bool {
+    let finalizers = job.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
+    let is_held = finalizers.filter_map(Value::as_str).any(|finalizer| finalizer == "foregroundDeletion");
+    if is_held {
+        return false;
+    }
+    // We delete in the foreground only, so nothing is left below it.
+    let deleted_by_us = annotation(job, keys::ENDED).is_some() && job.pointer("/metadata/deletionTimestamp").is_some();
+    deleted_by_us || ending_since(job, &[]).is_some_and(|since| now.duration_since(since) >= PODS_LATE)
+}
+
+fn pods(facts: &Facts, key: &FactKey, fact: &Fact) -> Vec<(bool, Value)> {
+    facts
+        .in_namespace(FactKind::Pod, &key.namespace)
+        .filter(|(_, pod)| pod.mentions(&fact.uid))
+        .map(|(_, pod)| (pod.deleting, pod.value()))
+        .filter(|(_, pod)| is_owned_by(pod, &fact.uid))
+        .collect()
 }
 
 fn running_or_starting(pod: &Value, created: Timestamp) -> JobState {
@@ -202,7 +231,8 @@ fn ended(job: &Value, deleting: bool, ended_by_us: Option<Why>, pods: &[(bool, V
     } else {
         ended_by_us.or(died).or(deleted).or(by_job).or(lost).or(silent)
     };
-    let is_cut_off = |pod: &Value| !has_answer && (has_begun(pod) || busy);
+    // A pod that is on a node which does not answer may still work, so its lock stays.
+    let is_cut_off = |pod: &Value| !has_answer && has_begun(pod) && is_finished(pod);
     let cut_off = pods.iter().filter(|(_, pod)| is_cut_off(pod));
     let cut_off = cut_off.filter_map(|(_, pod)| text(&pod["metadata"], "uid").map(str::to_owned)).collect();
     Ended {
@@ -215,9 +245,9 @@ fn ended(job: &Value, deleting: bool, ended_by_us: Option<Why>, pods: &[(bool, V
 }
 
 fn has_begun(pod: &Value) -> bool {
-    statuses(pod).iter().any(|status| {
-        status.pointer("/state/running").or_else(|| status.pointer("/state/terminated/startedAt")).is_some()
-    })
+    statuses(pod)
+        .iter()
+        .any(|status| status.pointer("/state/running").or_else(|| status.pointer("/state/terminated")).is_some())
 }
 
 /// What a container left as its last word.

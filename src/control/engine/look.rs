@@ -48,6 +48,11 @@ impl Looked {
         self.answers.insert(look, (now, seen));
     }
 
+    /// What was seen is not so any more.
+    pub fn forget(&mut self, look: &Look) {
+        self.answers.remove(look);
+    }
+
     /// An answer that is not older than `since`. What could not be found out is known for a few seconds only.
     fn get(&self, look: &Look, since: Timestamp, now: Timestamp) -> Option<&Seen> {
         let (at, seen) = self.answers.get(look)?;
@@ -67,13 +72,18 @@ pub struct Questions<'l> {
     pub wanted: BTreeSet<Look>,
     /// Questions that have no answer yet, however often the same was asked.
     pub open: usize,
-    /// When something that could not be found out is asked again.
+    /// When something that is not known yet is looked at again.
     pub again: Option<Timestamp>,
 }
 
 impl<'l> Questions<'l> {
     pub fn new(looked: &'l Looked, now: Timestamp) -> Self {
         Self { looked, now, wanted: BTreeSet::new(), open: 0, again: None }
+    }
+
+    /// Time alone may answer.
+    pub fn look_again(&mut self, at: Timestamp) {
+        self.again = Some(self.again.map_or(at, |known| known.min(at)));
     }
 
     /// None: it is not known yet, and will be looked at.
@@ -85,8 +95,7 @@ impl<'l> Questions<'l> {
                 self.open += 1;
             }
             Some(Seen::Unknown(_)) => {
-                let at = self.now.saturating_add(AGAIN).unwrap_or(self.now);
-                self.again = Some(self.again.map_or(at, |known| known.min(at)));
+                self.look_again(self.now.saturating_add(AGAIN).unwrap_or(self.now));
             }
             Some(Seen::Found(_) | Seen::Missing) => {}
         }

@@ -172,6 +172,11 @@ impl Engine {
         let wake_at = wakes.into_iter().flatten().chain(self.wakes.values().copied()).min();
         let looks = std::mem::take(&mut questions.wanted);
         self.looked = looked;
+        for deed in &wanted.deeds {
+            if let Some(copy) = deed.makes_secret() {
+                self.looked.forget(&copy);
+            }
+        }
         Pass { deeds: wanted.deeds, looks, wake_at, waiting: queue.waiting }
     }
 

@@ -25,7 +25,12 @@ pub(super) fn watch(
     start_timeout: SignedDuration,
 ) -> JobState {
     let state = job_state::of(world.facts, job, questions, world.now);
-    let JobState::Starting { since, obstacle } = state else { return state };
+    let JobState::Starting { since, obstacle } = state else {
+        if state == JobState::Ending {
+            insist(world, wanted, of, job);
+        }
+        return state;
+    };
     let obstacle = obstacle.or_else(|| detached(world, questions, job, since));
     let hopeless = obstacle.as_ref().is_some_and(|complaint| HOPELESS.contains(&complaint.reason.as_str()));
     let end = since.saturating_add(start_timeout).unwrap_or(since);
@@ -60,6 +65,19 @@ fn detached(world: &World<'_>, questions: &mut Questions<'_>, job: &FactKey, sin
     Some(Why { reason: text(failed, "reason").unwrap_or_default().to_owned(), message: message.to_owned() })
 }
 
+/// Pods that were cut off while they worked at an address, whosever they were: the next that works there removes their locks.
+pub(super) fn gone_pods(world: &World<'_>, questions: &mut Questions<'_>, address: &str) -> Vec<String> {
+    let jobs = world.facts.of_kind(FactKind::Job).filter(|(_, job)| job.mentions(address));
+    let mut gone: Vec<String> = jobs
+        .flat_map(|(key, _)| match job_state::of(world.facts, key, questions, world.now) {
+            JobState::Ended(ended) => ended.cut_off,
+            JobState::Absent | JobState::Starting { .. } | JobState::Running { .. } | JobState::Ending => Vec::new(),
+        })
+        .collect();
+    gone.sort_unstable();
+    gone
+}
+
 /// Ends a Job before its time. The reason is written down first, so that it outlives us.
 pub(super) fn end_job(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey, why: &Why) {
     let Some(fact) = world.facts.get(job) else { return };
@@ -79,6 +97,15 @@ pub(super) fn end_job(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job:
         );
     }
     wanted.push(of, Write::Delete { key: job.clone(), uid: fact.uid.clone(), propagation: Propagation::Foreground });
+}
+
+/// A Job that was given up is deleted, however often that has failed.
+pub(super) fn insist(world: &World<'_>, wanted: &mut Wanted, of: &FactKey, job: &FactKey) {
+    let Some(fact) = world.facts.get(job) else { return };
+    if !fact.deleting && fact.mentions(keys::ENDED) {
+        wanted
+            .push(of, Write::Delete { key: job.clone(), uid: fact.uid.clone(), propagation: Propagation::Foreground });
+    }
 }
 
 /// Takes our finalizer off a Job whose end is written down.

@@ -358,6 +358,8 @@ impl Restoring<'_, '_, '_> {
             self.wanted.push(self.key, Write::Create(claim));
         }
         let interim = restore.member.interim.as_ref().map(|template| owner.interim(template, self.wanted));
+        let address = hash_hex(&found.address, 16);
+        let gone_pods = parts::gone_pods(self.world, self.questions, &address);
         let run = Run {
             namespace: &self.key.namespace,
             name: &self.key.name,
@@ -374,14 +376,14 @@ impl Restoring<'_, '_, '_> {
             image: &self.world.settings.image,
             cluster: self.world.cluster(),
             level: self.world.pod_security(&self.key.namespace),
-            gone_pods: &[],
+            gone_pods: &gone_pods,
             account: None,
             interim_claim: interim.as_deref(),
         };
         let alone = matches!(part, Part::Host { alone: true, .. });
         match run.restore_job(self.world.facts, host, alone, rule) {
             Ok(manifest) => {
-                if self.queue.admit(&hash_hex(&found.address, 16), false) {
+                if self.queue.admit(&address, false) {
                     self.wanted.push(self.key, Write::Create(manifest));
                 }
                 None

@@ -23,7 +23,7 @@ use crate::build::job::Run;
 use crate::build::labels::Component;
 use crate::build::names::{self, Part};
 use crate::model::facts::{Fact, FactKey, FactKind};
-use crate::model::invoker::Invoker;
+use crate::model::invoker::{Invoker, Named};
 use crate::model::keys;
 use crate::model::names::hash_hex;
 use crate::model::step::{FinishWork, Work};
@@ -107,7 +107,17 @@ fn finished(world: &World<'_>, session: &Session<'_>, questions: &mut Questions<
         parts::release(world, wanted, &session.key, job);
     }
     let annotations = vec![(keys::ADDED_BYTES.to_owned(), added.to_string())];
-    parts::unmark(wanted, &session.key, &session.key, &session.object, &session.fact.resource_version, annotations);
+    if session.fact.mentions(keys::FINALIZER) {
+        // What follows is for the version that this makes.
+        return parts::unmark(
+            wanted,
+            &session.key,
+            &session.key,
+            &session.object,
+            &session.fact.resource_version,
+            annotations,
+        );
+    }
     session_end::retry(world, session, wanted);
 }
 
@@ -167,8 +177,12 @@ impl Session<'_> {
                 }
                 return;
             }
-            Start::Skip(message) => return session_end::skip(self, &message, world.now),
-            Start::Fail(complaint) => return session_end::fail_to_start(self, &complaint, world.now),
+            Start::Skip(message) if self.hosts().is_none() => return session_end::skip(self, &message, world.now),
+            Start::Skip(message) => {
+                let complaint = Why { reason: "InvokerGone".to_owned(), message };
+                return self.stop(world, &complaint, questions, wanted);
+            }
+            Start::Fail(complaint) => return self.stop(world, &complaint, questions, wanted),
             Start::Go(both) => *both,
         };
         let Some(names) = self.hosts() else {
@@ -196,6 +210,29 @@ impl Session<'_> {
         for part in ended.chain(initialized) {
             let name = names::backup_job(&self.key.name, &part);
             parts::release(world, wanted, &self.key, &FactKey::new(FactKind::Job, &self.key.namespace, &name));
+        }
+    }
+
+    /// It cannot go on: what of it runs is ended first.
+    fn stop(&mut self, world: &World<'_>, why: &Why, questions: &mut Questions<'_>, wanted: &mut Wanted) {
+        let jobs: Vec<FactKey> = self.jobs(world).map(|(key, _)| key.clone()).collect();
+        let mut busy = false;
+        for job in jobs {
+            match super::job_state::of(world.facts, &job, questions, world.now) {
+                JobState::Absent | JobState::Ended(_) => {}
+                JobState::Ending => {
+                    parts::insist(world, wanted, &self.key, &job);
+                    busy = true;
+                }
+                JobState::Starting { .. } | JobState::Running { .. } => {
+                    parts::end_job(world, wanted, &self.key, &job, why);
+                    busy = true;
+                }
+            }
+        }
+        if !busy {
+            session_end::fail_all(self, &self.hosts().unwrap_or_default(), why);
+            session_end::fail_to_start(self, why, world.now);
         }
     }
 
@@ -352,7 +389,7 @@ impl Stages<'_, '_, '_> {
             JobState::Ended(ended) => {
                 session_end::settle_host(session, host, &ended);
             }
-            JobState::Ending => {}
+            JobState::Ending => parts::insist(self.world, self.wanted, &session.key, &job),
             JobState::Starting { .. } | JobState::Running { .. } => {
                 parts::end_job(self.world, self.wanted, &session.key, &job, why);
             }
@@ -363,7 +400,8 @@ impl Stages<'_, '_, '_> {
     fn finish(&mut self, session: &mut Session<'_>) -> bool {
         let unsettled = session_end::unsettled(self.world, session, self.questions);
         let stored = session.stats().iter().any(|host| host.snapshots.get().is_some_and(|list| !list.is_empty()));
-        let gone = self.gone_pods(session);
+        let address = hash_hex(&self.found.address, 16);
+        let gone = parts::gone_pods(self.world, self.questions, &address);
         if !stored && unsettled.is_empty() && gone.is_empty() {
             session_end::nothing_stored(session, self.world.now);
             return true;
@@ -387,30 +425,22 @@ impl Stages<'_, '_, '_> {
         true
     }
 
-    /// Locks of pods that were cut off are removed by the next that works there.
-    fn gone_pods(&mut self, session: &Session<'_>) -> Vec<String> {
-        let jobs: Vec<FactKey> = session.jobs(self.world).map(|(key, _)| key.clone()).collect();
-        let states = jobs.iter().map(|job| super::job_state::of(self.world.facts, job, self.questions, self.world.now));
-        let mut gone: Vec<String> = states
-            .flat_map(|state| match state {
-                JobState::Ended(ended) => ended.cut_off,
-                JobState::Absent | JobState::Starting { .. } | JobState::Running { .. } | JobState::Ending => {
-                    Vec::new()
-                }
-            })
-            .collect();
-        gone.sort_unstable();
-        gone
-    }
-
+    /// By address: several Repositories may lie at the same. One that cannot be read may be this one.
     fn has_one_invoker(&self) -> bool {
-        let repository = self.invoker.repository.as_ref();
-        let users = self.world.facts.of_kind(FactKind::BackupConfiguration).filter(|(key, fact)| {
-            let Some(repository) = repository else { return false };
-            fact.mentions(&repository.name)
-                && matches!(self.world.invoker(&key.namespace, &key.name), Some(Ok(other)) if other.repository.as_ref() == Some(repository))
-        });
-        users.count() == 1
+        let others = self
+            .world
+            .facts
+            .of_kind(FactKind::BackupConfiguration)
+            .filter(|(key, _)| key.namespace != self.invoker.name.namespace || key.name != self.invoker.name.name);
+        let uses = |repository: &Named| match self.world.repository(repository, true) {
+            Some(Ok(found)) => found.address == self.found.address,
+            Some(Err(_)) | None => true,
+        };
+        !others.into_iter().any(|(key, _)| match self.world.invoker(&key.namespace, &key.name) {
+            Some(Ok(other)) => other.repository.as_ref().is_some_and(uses),
+            Some(Err(_)) => true,
+            None => false,
+        })
     }
 
     /// How a part ended; before that it is started and watched.
@@ -456,9 +486,10 @@ impl Stages<'_, '_, '_> {
         let is_host = matches!(part, Part::Host { .. });
         let template = self.invoker.member.interim.as_ref().filter(|_| is_host);
         let interim = template.map(|template| owner.interim(template, self.wanted));
-        let gone_pods = self.gone_pods(session);
-        let (name, namespace) = (session.key.name.clone(), session.key.namespace.clone());
         let (invoker, found) = (self.invoker, self.found);
+        let address = hash_hex(&found.address, 16);
+        let gone_pods = parts::gone_pods(self.world, self.questions, &address);
+        let (name, namespace) = (session.key.name.clone(), session.key.namespace.clone());
         let run = Run {
             namespace: &namespace,
             name: &name,
@@ -486,7 +517,7 @@ impl Stages<'_, '_, '_> {
                 return Some(Ended::before_it_began(Why { reason: fault.reason.to_owned(), message: fault.message }));
             }
         };
-        if self.queue.admit(&hash_hex(&found.address, 16), !is_host) {
+        if self.queue.admit(&address, !is_host) {
             self.wanted.push(&session.key, Write::Create(manifest));
         } else if is_host {
             let message = "It waits for its turn at the repository.";

@@ -70,6 +70,10 @@ fn go_on(
     questions: &mut Questions<'_>,
 ) -> Start {
     let Some(repository) = &invoker.repository else { return Start::Wait };
+    if session.hosts().is_some() {
+        // From here on its pods find out.
+        return Start::Go(Box::new((invoker, found)));
+    }
     let since = session.created(world);
     match world.secret(questions, &repository.namespace, &found.place.secret, since) {
         None => Start::Wait,

@@ -322,10 +322,14 @@ impl World {
                     }
                 })
             }
-            Write::Project { manifest, from } => {
+            Write::Project { manifest, from, keys } => {
                 let source = self.cluster.get(&key("Secret", &from.0, &from.1)).cloned().ok_or(Refused::Missing)?;
                 let mut copy = manifest.clone();
-                copy["data"] = source["data"].clone();
+                for name in *keys {
+                    if let Some(value) = source["data"].get(*name) {
+                        copy["data"][name] = value.clone();
+                    }
+                }
                 Ok(Some(self.cluster.create(&copy, now).0))
             }
             Write::Delete { key, uid, propagation } => {
@@ -335,7 +339,6 @@ impl World {
                     Err(Refused::Conflict) => Err(Refused::Conflict),
                 }
             }
-            Write::Tell { .. } => Ok(None),
         }
     }
 }
@@ -345,7 +348,7 @@ fn versioned(write: &Write) -> Option<Key> {
     match write {
         Write::Status(document) => Some(super::cluster::key_of(document)),
         Write::Mark { key, .. } => Some(key_for(key)),
-        Write::Create(_) | Write::Apply(_) | Write::Project { .. } | Write::Delete { .. } | Write::Tell { .. } => None,
+        Write::Create(_) | Write::Apply(_) | Write::Project { .. } | Write::Delete { .. } => None,
     }
 }
 
@@ -357,7 +360,6 @@ fn name_of(write: &Write) -> &'static str {
         Write::Mark { .. } => "mark",
         Write::Project { .. } => "project",
         Write::Delete { .. } => "delete",
-        Write::Tell { .. } => "tell",
     }
 }
 
@@ -373,7 +375,6 @@ fn spoken(deed: &Deed) -> String {
         }
         Write::Mark { key, finalizers, annotations, .. } => format!("{} {finalizers:?} {annotations:?}", key.spoken()),
         Write::Delete { key, propagation, .. } => format!("{} {propagation:?}", key.spoken()),
-        Write::Tell { about, reason, .. } => format!("{} {reason}", about.spoken()),
     };
     format!("daemon, for {}: {} {about}", deed.of.spoken(), name_of(&deed.write))
 }

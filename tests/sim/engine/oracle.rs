@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use holdfast::control::engine::{failure, is_final};
-use holdfast::model::keys;
+use holdfast::control::engine::is_final;
+use holdfast::model::{failure, keys};
 use serde_json::Value;
 
 use super::cluster::{Change, Key, annotation, at, has_finalizer, is_deleting, key};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use holdfast::build::rights::TRIGGER;
 use holdfast::control::engine::Limits;
 use holdfast::control::engine::look::Look;
 use holdfast::control::engine::world::{Model, Scheduler, Settings};
@@ -116,6 +117,7 @@ impl World {
         let scheduler = if rng.chance(500) { Scheduler::CronJob } else { Scheduler::Internal };
         let settings = Settings {
             image: "holdfast".to_owned(),
+            trigger_role: TRIGGER.to_owned(),
             zone: "Etc/UTC".to_owned(),
             scheduler,
             model: Model::Job,
