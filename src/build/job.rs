@@ -9,7 +9,7 @@ use super::labels::{self, Component};
 use super::names::{self, Part};
 use super::place::Place;
 use super::pod::{self, Order, Step};
-use super::security::PodSecurity;
+use super::security::{Identity, PodSecurity};
 use super::task::{self, Resolved};
 use super::variables::{self, Context};
 use super::workload::{Access, Host};
@@ -80,13 +80,15 @@ impl Run<'_> {
         }
     }
 
-    /// A Job for the repository alone.
-    pub fn repository_job(&self, part: &Part, work: Work) -> Result<Value, Fault> {
+    /// A Job for the repository alone. In a volume it works as the user whose backups lie there: what one user writes, another may
+    /// not read.
+    pub fn repository_job(&self, part: &Part, work: Work, identity: Identity) -> Result<Value, Fault> {
         let input = self.input(work);
         let steps = [(part.word(), Step::Native { input: &input })];
         let exclusive = matches!(input.work, Work::Initialize | Work::Finish(_));
         // What serves the data of a target works with its rights; this one reads none of it.
-        self.job(part, exclusive, &steps, None, &[], &[], Access::Read)
+        let identity = if self.place.volume.is_some() { identity } else { Identity::default() };
+        self.job(part, exclusive, &steps, (None, identity), &[], &[], Access::Read)
     }
 
     /// The Job of one host of a backup.
@@ -154,7 +156,7 @@ impl Run<'_> {
             mount["readOnly"] = json!(access == Access::Read);
         }
         let part = Part::Host { host: host.name.clone(), alone };
-        self.job(&part, false, &steps, Some(host), &resolved.volumes, &mounts, access)
+        self.job(&part, false, &steps, (Some(host), host.identity.clone()), &resolved.volumes, &mounts, access)
     }
 
     fn resolve(&self, facts: &Facts, host: &Host, rule: Option<&Rule>, access: Access) -> Result<Resolved, Fault> {
@@ -215,7 +217,7 @@ impl Run<'_> {
         part: &Part,
         exclusive: bool,
         steps: &[(String, Step<'_>)],
-        host: Option<&Host>,
+        (host, identity): (Option<&Host>, Identity),
         volumes: &[Value],
         mounts: &[Value],
         access: Access,
@@ -226,6 +228,7 @@ impl Run<'_> {
             image: self.image,
             member: self.member,
             host,
+            identity,
             volumes,
             mounts,
             place: self.place,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
 use super::place::Place;
-use super::security::{self, PodSecurity};
+use super::security::{self, Identity, PodSecurity};
 use super::variables::INTERIM_FOLDER;
 use super::workload::{Access, Host};
 use crate::api::field::{Field, Texts};
@@ -39,6 +39,8 @@ pub struct Order<'a> {
     pub member: &'a Member,
     /// None for work on the repository alone.
     pub host: Option<&'a Host>,
+    /// As whom it works.
+    pub identity: Identity,
     /// Volumes of the Task.
     pub volumes: &'a [Value],
     /// Mounts of the steps that hold the data, where the Functions say them.
@@ -58,8 +60,7 @@ pub struct Order<'a> {
 pub fn template(order: &Order<'_>) -> Result<Value, Fault> {
     let none = PodSettings::default();
     let settings = order.member.runtime.pod.get().unwrap_or(&none);
-    let identity = order.host.map(|host| host.identity.clone()).unwrap_or_default();
-    let (pod_context, container_context) = security::contexts(&identity, order.level, order.access);
+    let (pod_context, container_context) = security::contexts(&order.identity, order.level, order.access);
     let mut containers: Vec<Value> = order
         .steps
         .iter()

@@ -22,6 +22,7 @@ use crate::api::{BackupSession, backup_session};
 use crate::build::job::Run;
 use crate::build::labels::Component;
 use crate::build::names::{self, Part};
+use crate::build::security::Identity;
 use crate::model::facts::{Fact, FactKey, FactKind};
 use crate::model::invoker::{Invoker, Named};
 use crate::model::keys;
@@ -197,7 +198,9 @@ impl Session<'_> {
         });
         self.status.phase = Field::Value("Running".to_owned());
         self.let_go(world, &names, wanted);
-        let mut stages = Stages { world, invoker: &invoker, found: &found, names: &names, questions, queue, wanted };
+        let began = self.created(world);
+        let mut stages =
+            Stages { world, invoker: &invoker, found: &found, names: &names, began, questions, queue, wanted };
         stages.run(self);
     }
 
@@ -271,6 +274,7 @@ struct Stages<'a, 'l, 's> {
     invoker: &'s Invoker,
     found: &'s Found,
     names: &'s [String],
+    began: Timestamp,
     questions: &'s mut Questions<'l>,
     queue: &'s mut Queue,
     wanted: &'s mut Wanted,
@@ -315,7 +319,9 @@ impl Stages<'_, '_, '_> {
             return true;
         }
         let Some(ended) =
-            self.part(session, &Part::Initialize, &|run, _| run.repository_job(&Part::Initialize, Work::Initialize))
+            self.part(session, &Part::Initialize, &|run, stages| {
+                run.repository_job(&Part::Initialize, Work::Initialize, stages.identity()?)
+            })
         else {
             return false;
         };
@@ -350,6 +356,15 @@ impl Stages<'_, '_, '_> {
             }
         }
         self.names.iter().all(|host| session.has_ended(host))
+    }
+
+    /// As whom the target is backed up. Of one that is gone by now nobody knows.
+    fn identity(&mut self) -> Result<Identity, crate::build::Fault> {
+        match session_hosts::hosts(self.world, self.invoker, self.questions, self.began) {
+            Hosts::Wait => Err(crate::build::Fault::new(WAIT, "")),
+            Hosts::Fault(_) => Ok(Identity::default()),
+            Hosts::Known(hosts) => Ok(hosts.into_iter().next().map(|host| host.identity).unwrap_or_default()),
+        }
     }
 
     fn host_job(&mut self, run: &Run<'_>, host: &str, alone: bool) -> Result<Value, crate::build::Fault> {
@@ -413,7 +428,9 @@ impl Stages<'_, '_, '_> {
             paths: self.invoker.member.paths_or_default(),
             incomplete_succeeds: false,
         });
-        let Some(ended) = self.part(session, &Part::Finish, &|run, _| run.repository_job(&Part::Finish, work.clone()))
+        let Some(ended) = self.part(session, &Part::Finish, &|run, stages| {
+            run.repository_job(&Part::Finish, work.clone(), stages.identity()?)
+        })
         else {
             return false;
         };
