@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::look::{Look, Questions, Seen};
 use super::why::Why;
 use crate::model::facts::{Fact, FactKey, FactKind, Facts};
+use crate::model::finding::StepReason;
 use crate::model::json::text;
 use crate::model::keys;
 use crate::model::step::{HostOutcome, Outcome};
@@ -106,7 +107,7 @@ pub(super) fn of(facts: &Facts, key: &FactKey, questions: &mut Questions<'_>, no
     let obstacle = if now.duration_since(created) >= POD_EXPECTED {
         let look = Look::Events { namespace: key.namespace.clone(), uid: fact.uid.clone() };
         let since = now.saturating_sub(POD_EXPECTED).unwrap_or(now);
-        match questions.ask(look, since) {
+        match questions.ask_or_last(look, since) {
             Some(Seen::Found(events)) => not_created(events),
             Some(Seen::Missing | Seen::Unknown(_)) | None => None,
         }
@@ -225,8 +226,12 @@ fn ended(job: &Value, deleting: bool, ended_by_us: Option<Why>, pods: &[(bool, V
     let deleted = deleting.then(|| complaint("JobDeleted", "somebody deleted its Job"));
     let lost = busy.then(|| complaint("NodeLost", "its node does not answer, so nobody knows how it ended"));
     let silent = (!has_answer).then(|| complaint("NoOutcome", "its pod ended without saying how"));
-    // What we ended ourselves, and what took the whole pod away, says more than what a container could still say.
-    let failure = if has_answer && died.is_none() && ended_by_us.is_none() {
+    // What we ended ourselves, and what took the whole pod away, says more than what a container could still say. One that was
+    // told to end does not know why.
+    let complaints = outcome.error.iter().chain(outcome.hosts.iter().filter_map(|host| host.error.as_ref()));
+    let is_cancelled = complaints.into_iter().any(|complaint| complaint.reason == StepReason::Cancelled);
+    let is_told = has_answer && !(is_cancelled && deleted.is_some());
+    let failure = if is_told && died.is_none() && ended_by_us.is_none() {
         None
     } else {
         ended_by_us.or(died).or(deleted).or(by_job).or(lost).or(silent)

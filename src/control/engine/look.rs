@@ -86,6 +86,13 @@ impl<'l> Questions<'l> {
         self.again = Some(self.again.map_or(at, |known| known.min(at)));
     }
 
+    /// As [`Questions::ask`]; until there is a newer answer the last one, which is better than none.
+    pub fn ask_or_last(&mut self, look: Look, since: Timestamp) -> Option<&'l Seen> {
+        let looked = self.looked;
+        let last = looked.answers.get(&look).map(|(_, seen)| seen);
+        self.ask(look, since).or(last)
+    }
+
     /// None: it is not known yet, and will be looked at.
     pub fn ask(&mut self, look: Look, since: Timestamp) -> Option<&'l Seen> {
         let seen = self.looked.get(&look, since, self.now);

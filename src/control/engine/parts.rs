@@ -57,7 +57,7 @@ fn detached(world: &World<'_>, questions: &mut Questions<'_>, job: &FactKey, sin
     let (_, pod) = world.facts.in_namespace(FactKind::Pod, &job.namespace).find(|(_, pod)| pod.mentions(uid))?;
     let fresh = world.now.saturating_sub(SignedDuration::from_secs(5)).unwrap_or(world.now);
     let look = Look::Events { namespace: job.namespace.clone(), uid: pod.uid.clone() };
-    let Some(Seen::Found(events)) = questions.ask(look, fresh) else { return None };
+    let Some(Seen::Found(events)) = questions.ask_or_last(look, fresh) else { return None };
     let failed = events.as_array()?.iter().rev().find(|event| {
         matches!(text(event, "reason"), Some("FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox"))
     })?;
