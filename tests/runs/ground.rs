@@ -100,7 +100,7 @@ impl Ground {
 
 pub(crate) struct Daemon {
     pub(crate) process: DaemonProcess,
-    pub(crate) git: GitServer,
+    _git: GitServer,
     address: String,
 }
 
@@ -130,7 +130,7 @@ impl Daemon {
         arguments.extend(more.iter().map(|&flag| flag.to_owned()));
         let process =
             DaemonProcess::spawn(Path::new(env!("CARGO_BIN_EXE_holdfast")), &arguments, &[("POD_NAME", "daemon")]);
-        Self { process, git, address }
+        Self { process, _git: git, address }
     }
 
     async fn leads(&mut self) {

@@ -27,6 +27,9 @@ pub(crate) const CRON_JOBS: Resource = ("batch", "v1", "CronJob", "cronjobs");
 pub(crate) const PODS: Resource = ("", "v1", "Pod", "pods");
 pub(crate) const CLAIMS: Resource = ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
 pub(crate) const SECRETS: Resource = ("", "v1", "Secret", "secrets");
+pub(crate) const RESOURCE_QUOTAS: Resource = ("", "v1", "ResourceQuota", "resourcequotas");
+pub(crate) const ACCOUNTS: Resource = ("", "v1", "ServiceAccount", "serviceaccounts");
+pub(crate) const BINDINGS: Resource = ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings");
 
 const FINALIZER: &str = "holdfast.dev/engine";
 
