@@ -194,7 +194,11 @@ fn used(entries: &[AuditEntry]) -> BTreeSet<Use> {
     for entry in entries {
         let made = entry.verb == "patch" && entry.code == 201;
         for verb in [Some(entry.verb.as_str()), made.then_some("create")].into_iter().flatten() {
-            used.insert((verb.to_owned(), entry.group.clone(), entry.resource.clone()));
+            let of = match entry.subresource.as_str() {
+                "" => entry.resource.clone(),
+                subresource => format!("{}/{subresource}", entry.resource),
+            };
+            used.insert((verb.to_owned(), entry.group.clone(), of));
         }
     }
     used

@@ -15,7 +15,7 @@ const RIGHT_ENDS: Duration = Duration::from_secs(16);
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// One for each watch, and for the Lease as often as it is tried.
-const WARNINGS_MAX: usize = 14 + 10;
+const WARNINGS_MAX: usize = 21 + 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_api_server_is_survived() {

@@ -218,11 +218,11 @@ pub(crate) fn condition(status: &Value, kind: &str) -> (String, String) {
 
 /// Host, phase and error of each host of a session or a restore, sorted.
 pub(crate) fn hosts(status: &Value) -> Vec<(String, String, String)> {
-    let stats = status.pointer("/targets/0/stats").unwrap_or(&status["stats"]);
+    let listed = status.pointer("/targets/0/stats").unwrap_or(&status["stats"]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let stats = stats.as_array().into_iter().flatten();
+    let listed = listed.as_array().into_iter().flatten();
     let mut hosts: Vec<_> =
-        stats.map(|host| (text(&host["hostname"]), text(&host["phase"]), text(&host["error"]))).collect();
+        listed.map(|host| (text(&host["hostname"]), text(&host["phase"]), text(&host["error"]))).collect();
     hosts.sort();
     hosts
 }
@@ -232,6 +232,6 @@ pub(crate) fn succeeded(names: &[&str]) -> Vec<(String, String, String)> {
     names.iter().map(|&name| (name.to_owned(), "Succeeded".to_owned(), String::new())).collect()
 }
 
-pub(crate) fn merge_spec(spec: Value) -> Value {
+pub(crate) fn merge_spec(spec: &Value) -> Value {
     json!({"spec": spec})
 }

@@ -43,16 +43,14 @@ spec:
     scene.finish().await;
 }
 
-/// Two templates for each of two replicas: four claims, each with its own data.
-#[tokio::test(flavor = "multi_thread")]
-async fn claims_of_all_templates_are_made_and_filled() {
-    let Some(scene) = Scene::new("templates").await else { return };
+/// Two claims for each replica.
+fn two_templates() -> String {
     let claim = |name: &str| {
         format!(
             "  - metadata: {{name: {name}}}\n    spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n"
         )
     };
-    let workload = format!(
+    format!(
         "apiVersion: apps/v1
 kind: StatefulSet
 metadata: {{name: db}}
@@ -74,8 +72,10 @@ spec:
 ",
         claim("data"),
         claim("wal")
-    );
-    let configuration = "apiVersion: stash.appscode.com/v1beta1
+    )
+}
+
+const TWO_TEMPLATES: &str = "apiVersion: stash.appscode.com/v1beta1
 kind: BackupConfiguration
 metadata: {name: db}
 spec:
@@ -87,7 +87,12 @@ spec:
     paths: [/srv/data, /srv/wal]
     volumeMounts: [{name: data, mountPath: /srv/data}, {name: wal, mountPath: /srv/wal}]
 ";
-    scene.apply(&[repository(), workload, configuration.to_owned()].join("---\n")).await;
+
+/// Two templates for each of two replicas: four claims, each with its own data.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_all_templates_are_made_and_filled() {
+    let Some(scene) = Scene::new("templates").await else { return };
+    scene.apply(&[repository(), two_templates(), TWO_TEMPLATES.to_owned()].join("---\n")).await;
     for name in ["data-db-0", "data-db-1", "wal-db-0", "wal-db-1"] {
         let folder = scene.volume(name).await;
         eventually(SOON, name, async || std::fs::write(folder.join("own.txt"), name)).await;

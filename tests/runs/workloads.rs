@@ -228,10 +228,10 @@ async fn destroyed_data_comes_back(scene: &Scene, estate: &Estate, node: &str) {
         [restore("db", "StatefulSet", "db", "[{paths: [/srv/db]}]"), restore("logs", "DaemonSet", "logs", &of_node)];
     scene.apply(&restores.join("---\n")).await;
     for (name, hosts_of) in [("db", vec!["host-0", "host-1"]), ("logs", vec![node])] {
-        let restored = scene.restored(name).await;
-        assert_eq!(restored["status"]["phase"], "Succeeded", "{:#}", restored["status"]);
-        assert_eq!(hosts(&restored["status"]), succeeded(&hosts_of));
-        assert!(restored["status"]["sessionDuration"].is_string());
+        let ended = scene.restored(name).await;
+        assert_eq!(ended["status"]["phase"], "Succeeded", "{:#}", ended["status"]);
+        assert_eq!(hosts(&ended["status"]), succeeded(&hosts_of));
+        assert!(ended["status"]["sessionDuration"].is_string());
     }
     // Nobody guesses which of the two is meant.
     scene.apply(&restore("web", "Deployment", "web", "[{snapshots: [latest]}]")).await;
@@ -243,8 +243,8 @@ async fn destroyed_data_comes_back(scene: &Scene, estate: &Estate, node: &str) {
     let newest = snapshots.iter().rfind(|snapshot| snapshot["paths"][0] == "/srv/web").expect("it was stored");
     let id = newest["short_id"].as_str().expect("an id");
     scene.apply(&restore("web-again", "Deployment", "web", &format!("[{{snapshots: ['{id}']}}]"))).await;
-    let restored = scene.restored("web-again").await;
-    assert_eq!(restored["status"]["phase"], "Succeeded", "{:#}", restored["status"]);
+    let ended = scene.restored("web-again").await;
+    assert_eq!(ended["status"]["phase"], "Succeeded", "{:#}", ended["status"]);
     for (folder, text) in estate.all() {
         assert_eq!(read(folder, "data.txt").as_deref(), Some(text), "{}", folder.display());
     }
@@ -257,7 +257,7 @@ async fn a_paused_configuration_skips() {
     let configuration = Configuration::new("web", "Deployment", "web").yaml();
     scene.apply(&[repository(), deployment("web"), configuration].join("---\n")).await;
     is_ready(&scene, "web").await;
-    scene.merge(CONFIGURATIONS, "web", merge_spec(json!({"paused": true}))).await;
+    scene.merge(CONFIGURATIONS, "web", merge_spec(&json!({"paused": true}))).await;
     scene.once(CRON_JOBS, "stash-trigger-web", "suspended", |object| object["spec"]["suspend"] == true).await;
     assert_eq!(scene.ready("web").await["status"]["phase"], "Ready");
 
@@ -273,7 +273,7 @@ spec: {invoker: {apiGroup: stash.appscode.com, kind: BackupConfiguration, name: 
     assert_eq!(skipped, ("True".to_owned(), "SkippedTakingNewBackup".to_owned()));
     assert_eq!(scene.list(JOBS).await.len(), 0);
 
-    scene.merge(CONFIGURATIONS, "web", merge_spec(json!({"paused": false}))).await;
+    scene.merge(CONFIGURATIONS, "web", merge_spec(&json!({"paused": false}))).await;
     scene.once(CRON_JOBS, "stash-trigger-web", "going on", |object| object["spec"]["suspend"] == false).await;
     scene.backed_up("web").await;
     scene.finish().await;
@@ -292,7 +292,7 @@ async fn a_slot_of_a_cron_job_has_its_session() {
         sessions.first().and_then(|session| session["metadata"]["name"].as_str().map(str::to_owned)).ok_or("none")
     })
     .await;
-    scene.merge(CONFIGURATIONS, "web", merge_spec(json!({"schedule": NEVER}))).await;
+    scene.merge(CONFIGURATIONS, "web", merge_spec(&json!({"schedule": NEVER}))).await;
     let session = scene.ended(&name).await;
     assert_eq!(session["status"]["phase"], "Succeeded", "{:#}", session["status"]);
     is_whole(&session, "web", &["host-0"]);

@@ -318,11 +318,9 @@ impl Stages<'_, '_, '_> {
             session.set(KIND, Verdict::True, "BackendRepositoryFound", "The repository exists.", now);
             return true;
         }
-        let Some(ended) =
-            self.part(session, &Part::Initialize, &|run, stages| {
-                run.repository_job(&Part::Initialize, Work::Initialize, stages.identity()?)
-            })
-        else {
+        let Some(ended) = self.part(session, &Part::Initialize, &|run, stages| {
+            run.repository_job(&Part::Initialize, Work::Initialize, stages.identity()?)
+        }) else {
             return false;
         };
         match ended.trouble_of_all() {
@@ -430,8 +428,7 @@ impl Stages<'_, '_, '_> {
         });
         let Some(ended) = self.part(session, &Part::Finish, &|run, stages| {
             run.repository_job(&Part::Finish, work.clone(), stages.identity()?)
-        })
-        else {
+        }) else {
             return false;
         };
         session_end::settle_repository(session, &ended, self.world.now);

@@ -207,17 +207,17 @@ impl Cluster {
             return Err(Refused::Conflict);
         }
         let mut held = finalizers(&live);
-        let mut hold = |name: &str| {
+        let mut keep_by = |name: &str| {
             if !held.iter().any(|one| one == name) {
                 held.push(name.to_owned());
             }
         };
         if propagation == Propagation::Foreground {
-            hold(FOREGROUND);
+            keep_by(FOREGROUND);
         }
         let is_finished = matches!(at(&live, "/status/phase"), "Succeeded" | "Failed");
         if key.0 == "Pod" && !at(&live, "/spec/nodeName").is_empty() && !is_finished && !is_deleting(&live) {
-            hold(KUBELET);
+            keep_by(KUBELET);
         }
         if held.is_empty() {
             self.put(key.clone(), None);

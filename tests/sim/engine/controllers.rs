@@ -1,4 +1,4 @@
-//! Kubernetes' own controllers of Jobs and CronJobs.
+//! Kubernetes' own controllers of `Job`s and `CronJob`s.
 
 use holdfast::api::BackupConfiguration;
 use holdfast::build::rights::TRIGGER;

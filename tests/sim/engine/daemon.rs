@@ -283,7 +283,7 @@ impl World {
         {
             let number = self.rng.below(1_000_000);
             self.cluster.edit(&key, |object| {
-                object["metadata"]["annotations"]["example.com/touched"] = json!(number.to_string())
+                object["metadata"]["annotations"]["example.com/touched"] = json!(number.to_string());
             });
         }
         let result = self.carry_out(write);

@@ -232,7 +232,7 @@ impl World {
 
     fn password_of(&self, uid: &str) -> String {
         let pod = &self.processes[uid].pod;
-        let secret = self.cluster.get(pod).map(|live| secret_of(live)).unwrap_or_else(|| SECRET.to_owned());
+        let secret = self.cluster.get(pod).map_or_else(|| SECRET.to_owned(), |live| secret_of(live));
         let live = self.cluster.get(&key("Secret", &pod.1, &secret));
         live.map(|live| at(live, "/data/RESTIC_PASSWORD").to_owned()).unwrap_or_default()
     }
@@ -415,5 +415,5 @@ fn waiting(reason: &str, message: &str) -> Value {
 
 fn secret_of(pod: &Value) -> String {
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-    volumes.filter_map(|volume| volume.pointer("/secret/secretName")?.as_str()).next().unwrap_or_default().to_owned()
+    volumes.find_map(|volume| volume.pointer("/secret/secretName")?.as_str()).unwrap_or_default().to_owned()
 }
