@@ -414,6 +414,6 @@ fn waiting(reason: &str, message: &str) -> Value {
 }
 
 fn secret_of(pod: &Value) -> String {
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    let mut volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
     volumes.find_map(|volume| volume.pointer("/secret/secretName")?.as_str()).unwrap_or_default().to_owned()
 }
