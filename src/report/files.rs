@@ -190,7 +190,7 @@ fn cluster(input: &Input, targets: &[(String, TargetFile)], known: Option<&Clust
     let surplus = acknowledged.len().saturating_sub(ACKNOWLEDGED_MAX);
     acknowledged.drain(..surplus);
     let source = source(input, known.map(|known| &known.source));
-    let source_ready = Memory::since(known.map(|known| &known.conditions), source_ready(input, &source));
+    let source_ready = Memory::since(known.map(|known| &known.conditions), source_ready(input));
     let unrotated = history::condition(input.unrotated, input.history, known, input.now);
     ClusterFile {
         api_version: "holdfast.dev/v1alpha1".to_owned(),
@@ -212,8 +212,7 @@ fn source(input: &Input, known: Option<&SourceState>) -> SourceState {
     let here = input.plan.revision.as_ref().map(ToString::to_string);
     let same = known.filter(|known| known.inputs == inputs);
     let seen = same.and_then(|known| known.seen.clone()).or(here);
-    let complete = input.applied.complete() && input.withheld.is_empty();
-    let applied = if complete { seen.clone() } else { known.and_then(|known| known.applied.clone()) };
+    let applied = if is_applied(input) { seen.clone() } else { known.and_then(|known| known.applied.clone()) };
     SourceState {
         url: input.source_url.to_owned(),
         reference: input.source_reference.to_owned(),
@@ -224,8 +223,13 @@ fn source(input: &Input, known: Option<&SourceState>) -> SourceState {
     }
 }
 
-fn source_ready(input: &Input, source: &SourceState) -> Condition {
-    let (status, reason) = if source.applied != source.seen {
+/// Whether all that this commit asks for is so. A commit that was applied once may ask for more as targets come.
+fn is_applied(input: &Input) -> bool {
+    input.applied.complete() && input.withheld.is_empty()
+}
+
+fn source_ready(input: &Input) -> Condition {
+    let (status, reason) = if !is_applied(input) {
         ("False", "ApplyFailed")
     } else if input.plan.held.is_empty() {
         ("True", "Applied")
