@@ -58,7 +58,16 @@ pub(super) const USES: &[(&str, &str, Verb)] = &[
 /// What became of the deeds of one loop: all were done, or one failed and those after it were left.
 pub struct Done {
     pub of: FactKey,
-    pub failure: Option<(FailureClass, String)>,
+    pub failure: Option<NotDone>,
+}
+
+/// Why a deed was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotDone {
+    pub class: FailureClass,
+    pub message: String,
+    /// An object was to be made, and the API server will not have it as it is.
+    pub refused: bool,
 }
 
 pub async fn carry_out(handles: &Handles, leader: &Leader, watches: &Watches, deeds: Vec<Deed>) -> Vec<Done> {
@@ -83,8 +92,10 @@ impl Hand<'_> {
     async fn all(self, of: FactKey, writes: Vec<Write>) -> Done {
         for write in writes {
             if let Err(failure) = self.one(&write).await {
-                let failure = Some((class(&failure), failure.to_string()));
-                return Done { of, failure };
+                let class = class(&failure);
+                let will_not = matches!(class, FailureClass::Invalid | FailureClass::Denied);
+                let refused = will_not && matches!(write, Write::Create(_));
+                return Done { of, failure: Some(NotDone { class, message: failure.to_string(), refused }) };
             }
         }
         Done { of, failure: None }

@@ -158,7 +158,11 @@ impl Lane {
         for deeds::Done { of, failure } in done {
             match failure {
                 None => engine.succeeded(&of),
-                Some((class, message)) => {
+                Some(deeds::NotDone { message, refused: true, .. }) => {
+                    tracing::warn!(of = of.spoken(), "{message}");
+                    engine.refused(&of, message, clock::now());
+                }
+                Some(deeds::NotDone { class, message, refused: false }) => {
                     tracing::warn!(of = of.spoken(), "{message}");
                     engine.failed(&of, class, clock::now());
                 }

@@ -194,6 +194,17 @@ impl Fact {
         self.json.contains(word)
     }
 
+    /// Whether an installed Stash has it in hand: then it is no business of ours.
+    pub fn is_held_by_stash(&self) -> bool {
+        const FINALIZER: &str = "stash.appscode.com";
+        self.mentions("\"stash.appscode.com\"")
+            && self
+                .value()
+                .pointer("/metadata/finalizers")
+                .and_then(Value::as_array)
+                .is_some_and(|finalizers| finalizers.iter().any(|finalizer| finalizer.as_str() == Some(FINALIZER)))
+    }
+
     /// Versions are opaque by contract and numbers in fact. Two that cannot be compared are taken as they come.
     fn is_older_than(&self, other: &Self) -> bool {
         let number = |fact: &Self| fact.resource_version.parse::<u64>().ok();
@@ -299,6 +310,16 @@ mod tests {
         assert!(facts.upsert(&job("a", "11")));
         assert_eq!(facts.find(FactKind::Job, "shop", "a").unwrap().resource_version, "11");
         assert_eq!(facts.belonging(FactKind::Job, "shop", "s").count(), 1);
+    }
+
+    #[test]
+    fn what_stash_has_in_hand_has_its_finalizer() {
+        let mut object = job("a", "1");
+        assert!(!Fact::of(&object).is_held_by_stash());
+        object["spec"] = json!({"invoker": {"apiGroup": "stash.appscode.com"}});
+        assert!(!Fact::of(&object).is_held_by_stash(), "only a finalizer counts");
+        object["metadata"]["finalizers"] = json!(["stash.appscode.com"]);
+        assert!(Fact::of(&object).is_held_by_stash());
     }
 
     #[test]

@@ -34,6 +34,18 @@ async fn a_pod_that_no_node_takes() {
     shop.scene.finish().await;
 }
 
+/// Privileged and without escalation of privileges is no container: the API server says so, and no waiting helps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_api_server_refuses() {
+    let Some(shop) = Shop::open("refused").await else { return };
+    shop.set(json!({"runtimeSettings": {"container": {"securityContext": {"privileged": true}}}})).await;
+    let session = shop.fails("web", "Rejected").await;
+    assert!(hosts(&session["status"])[0].2.contains("privileged"), "{:#}", session["status"]);
+    shop.set(json!({"runtimeSettings": null})).await;
+    shop.recovers().await;
+    shop.scene.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_over_the_quota() {
     let Some(shop) = Shop::open("quota").await else { return };

@@ -26,7 +26,7 @@ use crate::model::object::{TargetKey, TargetKind};
 const AGAIN: SignedDuration = SignedDuration::from_secs(15);
 
 pub(super) fn step(world: &World<'_>, key: &FactKey, fact: &Fact, questions: &mut Questions<'_>, wanted: &mut Wanted) {
-    if fact.deleting {
+    if fact.deleting || fact.is_held_by_stash() {
         return;
     }
     let object = fact.value();

@@ -59,6 +59,8 @@ pub struct Engine {
     looked: Looked,
     /// Loops that have failed in a row, and until when they are left alone.
     failing: BTreeMap<FactKey, Failing>,
+    /// Runs of which the API server will not have an object, and what it says of it.
+    refusals: BTreeMap<FactKey, String>,
     /// Configurations and Repositories that something may have changed for.
     dirty: BTreeSet<FactKey>,
     /// When a configuration or a Repository wants to be looked at.
@@ -72,6 +74,7 @@ impl Engine {
             settings,
             looked: Looked::default(),
             failing: BTreeMap::new(),
+            refusals: BTreeMap::new(),
             dirty: BTreeSet::new(),
             wakes: BTreeMap::new(),
             full_pass_at: now,
@@ -144,6 +147,15 @@ impl Engine {
         self.dirty.insert(of.clone());
     }
 
+    /// An object of a loop cannot be made as it is: a run ends with that, and everything else waits for a change.
+    pub fn refused(&mut self, of: &FactKey, message: String, now: Timestamp) {
+        if matches!(of.kind, FactKind::BackupSession | FactKind::RestoreSession) {
+            self.refusals.insert(of.clone(), message);
+        } else {
+            self.failed(of, FailureClass::Invalid, now);
+        }
+    }
+
     pub fn succeeded(&mut self, of: &FactKey) {
         self.failing.remove(of);
     }
@@ -162,7 +174,9 @@ impl Engine {
         self.dirty.extend(due);
         let looked = std::mem::take(&mut self.looked);
         let settings = self.settings.clone();
-        let world = World { facts, observed, settings: &settings, now };
+        let mut refusals = std::mem::take(&mut self.refusals);
+        refusals.retain(|key, _| facts.get(key).is_some_and(is_open));
+        let world = World { facts, observed, settings: &settings, refusals: &refusals, now };
         let mut questions = Questions::new(&looked, now);
         let mut wanted = Wanted::default();
         let mut queue = Queue::of(facts, settings.limits);
@@ -172,6 +186,7 @@ impl Engine {
         let wake_at = wakes.into_iter().flatten().chain(self.wakes.values().copied()).min();
         let looks = std::mem::take(&mut questions.wanted);
         self.looked = looked;
+        self.refusals = refusals;
         for deed in &wanted.deeds {
             if let Some(copy) = deed.makes_secret() {
                 self.looked.forget(&copy);

@@ -53,6 +53,9 @@ pub(super) fn step(
     queue: &mut Queue,
     wanted: &mut Wanted,
 ) {
+    if fact.is_held_by_stash() {
+        return;
+    }
     let object = fact.value();
     let Ok(typed) = serde_json::from_value::<RestoreSession>(object.clone()) else { return };
     let before = typed.status.get().cloned().unwrap_or_default();
@@ -345,6 +348,9 @@ impl Restoring<'_, '_, '_> {
     }
 
     fn start(&mut self, restore: &Restore, found: &Found, host: &Host, part: &Part, rule: &Rule) -> Option<Ended> {
+        if let Some(why) = self.world.refusal(self.key) {
+            return Some(Ended::before_it_began(why));
+        }
         let created = self.fact.created.unwrap_or(self.world.now);
         let owner = Owner::of(self.key, self.fact, Component::Restore, created);
         let repository = restore.repository.as_ref()?;

@@ -54,6 +54,10 @@ pub(super) fn step(
     queue: &mut Queue,
     wanted: &mut Wanted,
 ) {
+    let invoker = world.facts.find(FactKind::BackupConfiguration, &key.namespace, &fact.belongs_to);
+    if invoker.is_some_and(Fact::is_held_by_stash) {
+        return;
+    }
     let object = fact.value();
     let Ok(typed) = serde_json::from_value::<BackupSession>(object.clone()) else { return };
     let before = typed.status.get().cloned().unwrap_or_default();
@@ -490,6 +494,9 @@ impl Stages<'_, '_, '_> {
         part: &Part,
         build: &dyn Fn(&Run<'_>, &mut Self) -> Result<Value, crate::build::Fault>,
     ) -> Option<Ended> {
+        if let Some(why) = self.world.refusal(&session.key) {
+            return Some(Ended::before_it_began(why));
+        }
         let owner = Owner::of(&session.key, session.fact, Component::Backup, session.created(self.world));
         let repository = self.invoker.repository.as_ref()?;
         let secret = match owner.secret(self.world, repository, self.found, self.questions, self.wanted) {

@@ -1,11 +1,14 @@
 //! What every loop of the engine is given, and what it gives back.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::deed::{Deed, Write};
 use super::look::{Look, Questions, Seen};
 use super::queue::Limits;
+use super::why::Why;
 use crate::api::backend::Backend;
 use crate::api::field::Field;
 use crate::api::{BackupConfiguration, Repository};
@@ -54,6 +57,8 @@ pub struct World<'a> {
     pub facts: &'a Facts,
     pub observed: &'a Observed,
     pub settings: &'a Settings,
+    /// What the API server says of runs that it will not have an object of.
+    pub refusals: &'a BTreeMap<FactKey, String>,
     pub now: Timestamp,
 }
 
@@ -97,6 +102,11 @@ pub struct Found {
 }
 
 impl World<'_> {
+    /// Why a run has not what it needs, and will not get it by waiting.
+    pub(super) fn refusal(&self, run: &FactKey) -> Option<Why> {
+        self.refusals.get(run).map(|message| Why { reason: "Rejected".to_owned(), message: message.clone() })
+    }
+
     pub fn invoker(&self, namespace: &str, name: &str) -> Option<Result<Invoker, BadField>> {
         let fact = self.facts.find(FactKind::BackupConfiguration, namespace, name)?;
         Some(match serde_json::from_value::<BackupConfiguration>(fact.value()) {
