@@ -61,16 +61,14 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// Makes the claim of the interim volume, and gives its name.
-    pub(super) fn interim(&self, template: &ClaimTemplate, wanted: &mut Wanted) -> String {
+    /// The claim of the interim volume, to be made together with the Job that mounts it.
+    pub(super) fn interim(&self, template: &ClaimTemplate) -> Value {
         let name = template.metadata.get().map_or("", |metadata| text(&metadata.name));
         let claim = names::interim_claim(&self.key.name, name);
-        let manifest = json!({
+        json!({
             "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": self.metadata(&claim),
             "spec": template.spec.get().cloned().unwrap_or_default(),
-        });
-        wanted.push(self.key, Write::Create(manifest));
-        claim
+        })
     }
 
     fn metadata(&self, name: &str) -> Value {

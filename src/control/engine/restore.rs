@@ -272,6 +272,10 @@ impl Restoring<'_, '_, '_> {
         let nothing = Rule::default();
         for host in hosts {
             if self.stats().iter().any(|known| text(&known.hostname) == host.name && text(&known.phase) != "Running") {
+                // Its end is written down, so its place is for others.
+                let part = Part::Host { host: host.name.clone(), alone };
+                let job = FactKey::new(FactKind::Job, &self.key.namespace, &names::restore_job(&self.key.name, &part));
+                parts::release(self.world, self.wanted, self.key, &job);
                 continue;
             }
             let Some(rule) = restore.rule_of(&host.name).or(restore.rules.is_empty().then_some(&nothing)) else {
@@ -360,10 +364,7 @@ impl Restoring<'_, '_, '_> {
             Ok(None) => return None,
             Err(complaint) => return failed(complaint),
         };
-        for claim in restore_hosts::claims(restore, host) {
-            self.wanted.push(self.key, Write::Create(claim));
-        }
-        let interim = restore.member.interim.as_ref().map(|template| owner.interim(template, self.wanted));
+        let interim = restore.member.interim.as_ref().map(|template| owner.interim(template));
         let address = hash_hex(&found.address, 16);
         let gone_pods = parts::gone_pods(self.world, self.questions, &address);
         let run = Run {
@@ -384,12 +385,15 @@ impl Restoring<'_, '_, '_> {
             level: self.world.pod_security(&self.key.namespace),
             gone_pods: &gone_pods,
             account: None,
-            interim_claim: interim.as_deref(),
+            interim_claim: interim.as_ref().and_then(|claim| claim["metadata"]["name"].as_str()),
         };
         let alone = matches!(part, Part::Host { alone: true, .. });
         match run.restore_job(self.world.facts, host, alone, rule) {
             Ok(manifest) => {
                 if self.queue.admit(&address, false) {
+                    for claim in restore_hosts::claims(restore, host).into_iter().chain(interim) {
+                        self.wanted.push(self.key, Write::Create(claim));
+                    }
                     self.wanted.push(self.key, Write::Create(manifest));
                 }
                 None

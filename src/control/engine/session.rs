@@ -506,7 +506,7 @@ impl Stages<'_, '_, '_> {
         };
         let is_host = matches!(part, Part::Host { .. });
         let template = self.invoker.member.interim.as_ref().filter(|_| is_host);
-        let interim = template.map(|template| owner.interim(template, self.wanted));
+        let interim = template.map(|template| owner.interim(template));
         let (invoker, found) = (self.invoker, self.found);
         let address = hash_hex(&found.address, 16);
         let gone_pods = parts::gone_pods(self.world, self.questions, &address);
@@ -529,7 +529,7 @@ impl Stages<'_, '_, '_> {
             level: self.world.pod_security(&namespace),
             gone_pods: &gone_pods,
             account: None,
-            interim_claim: interim.as_deref(),
+            interim_claim: interim.as_ref().and_then(|claim| claim["metadata"]["name"].as_str()),
         };
         let manifest = match build(&run, self) {
             Ok(manifest) => manifest,
@@ -539,6 +539,9 @@ impl Stages<'_, '_, '_> {
             }
         };
         if self.queue.admit(&address, !is_host) {
+            if let Some(claim) = interim {
+                self.wanted.push(&session.key, Write::Create(claim));
+            }
             self.wanted.push(&session.key, Write::Create(manifest));
         } else if is_host {
             let message = "It waits for its turn at the repository.";

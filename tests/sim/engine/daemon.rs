@@ -73,8 +73,11 @@ impl Daemon {
         }
     }
 
-    /// Nothing is under way.
-    pub(crate) fn is_idle(&self, cluster: &Cluster) -> bool {
+    /// Nothing is under way, nor about to be.
+    pub(crate) fn is_idle(&self, cluster: &Cluster, time: Timestamp) -> bool {
+        if self.pass_at.is_some_and(|at| at <= time + SignedDuration::from_secs(1)) {
+            return false;
+        }
         let is_up_to_date = self.positions.iter().all(|(kind, position)| cluster.history(*kind).len() == *position);
         self.alive && self.lanes.is_empty() && self.asked.is_empty() && is_up_to_date
     }

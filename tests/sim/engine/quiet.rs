@@ -27,10 +27,6 @@ fn newest<'w>(world: &'w World, configured: &Configured) -> Option<(&'w Key, &'w
 
 /// What is not as it should be, though time may mend it.
 fn unrest(world: &World, calm: Timestamp) -> Option<String> {
-    // At a full minute a slot may be due that nobody has looked at yet.
-    if !world.daemon.is_idle(&world.cluster) || world.time.as_second() % 60 < 2 {
-        return Some("the daemon is at work".to_owned());
-    }
     for (key, object) in world.cluster.objects() {
         if is_deleting(object) {
             return Some(format!("{} {} is being deleted", key.0, key.2));
@@ -63,7 +59,9 @@ fn unrest(world: &World, calm: Timestamp) -> Option<String> {
             return Some(format!("the newest of {} is {}: {}", configured.key.2, key.2, session["status"]));
         }
     }
-    None
+    // At a full minute a slot may be due that nobody has looked at yet.
+    let idle = world.daemon.is_idle(&world.cluster, world.time) && world.time.as_second() % 60 >= 2;
+    (!idle).then(|| "the daemon is at work".to_owned())
 }
 
 pub(crate) fn is_quiet(world: &World, calm: Timestamp) -> bool {
