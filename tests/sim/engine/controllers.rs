@@ -81,7 +81,8 @@ impl World {
         } else if let Some((_, pod)) = pods.first() {
             match at(pod, "/status/phase") {
                 "Succeeded" => {
-                    let condition = json!([{"type": "Complete", "status": "True"}]);
+                    let now = stamp(self.time);
+                    let condition = json!([{"type": "Complete", "status": "True", "lastTransitionTime": now}]);
                     self.cluster.edit(job_key, |job| job["status"]["conditions"] = condition);
                 }
                 "Failed" => self.fail_job(job_key, "FailureTarget", "BackoffLimitExceeded"),

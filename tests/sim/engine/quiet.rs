@@ -41,8 +41,8 @@ fn unrest(world: &World, calm: Timestamp) -> Option<String> {
             return Some(format!("{} {} is {phase:?}", key.0, key.2));
         }
     }
-    if let Some(orphan) = orphan(world) {
-        return Some(orphan);
+    if let Some(left) = orphan(world).or_else(|| lock(world)) {
+        return Some(left);
     }
     if let Some(process) = world.processes.values().find(|process| process.is_alive()) {
         return Some(format!("{} runs", process.pod.2));
@@ -73,7 +73,6 @@ pub(crate) fn check(world: &mut World, calm: Timestamp) {
         return world.oracle.broken(format!("it never becomes quiet: {unrest}"));
     }
     configurations(world);
-    locks(world);
     history(world);
     steady(world);
     if world.oracle.failures.is_empty() {
@@ -131,15 +130,12 @@ fn orphan(world: &World) -> Option<String> {
 }
 
 /// Nobody who is gone keeps others out.
-fn locks(world: &mut World) {
-    let mut broken = Vec::new();
-    for (address, store) in &world.stores {
-        for holder in store.locks.keys() {
-            let whose = world.processes.get(holder).map_or(holder.as_str(), |process| &process.pod.2);
-            broken.push(format!("{address} has a lock of {whose}"));
-        }
-    }
-    world.oracle.failures.extend(broken);
+fn lock(world: &World) -> Option<String> {
+    world.stores.iter().find_map(|(address, store)| {
+        let holder = store.locks.keys().next()?;
+        let whose = world.processes.get(holder).map_or(holder.as_str(), |process| &process.pod.2);
+        Some(format!("{address} has a lock of {whose} ({holder})"))
+    })
 }
 
 fn history(world: &mut World) {

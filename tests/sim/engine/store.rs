@@ -88,7 +88,7 @@ impl Store {
     pub(crate) fn begin(&mut self, told: &Told, pod: &str, password: &str) -> Begun {
         match &self.password {
             None if told.work == "initialize" => return Begun::Yes,
-            None => return Begun::Failed(failed("NoRepository")),
+            None => return Begun::Failed(failed("RepositoryMissing")),
             Some(known) if known != password => return Begun::Failed(failed("WrongPassword")),
             Some(_) => {}
         }
