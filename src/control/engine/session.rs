@@ -419,7 +419,8 @@ impl Stages<'_, '_, '_> {
         let stored = session.stats().iter().any(|host| host.snapshots.get().is_some_and(|list| !list.is_empty()));
         let address = hash_hex(&self.found.address, 16);
         let gone = parts::gone_pods(self.world, self.questions, &address);
-        if !stored && unsettled.is_empty() && gone.is_empty() {
+        let has_begun = self.world.facts.get(&Self::key(session, &Part::Finish)).is_some();
+        if !has_begun && !stored && unsettled.is_empty() && gone.is_empty() {
             session_end::nothing_stored(session, self.world.now);
             return true;
         }
