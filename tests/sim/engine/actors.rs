@@ -218,7 +218,8 @@ impl World {
         let namespace = self.setup.repositories[index].0.clone();
         let secret = key("Secret", &namespace, SECRET);
         // Who makes the repository says what its password is.
-        if self.stores.values().any(|store| store.password.is_none()) || self.stores.is_empty() {
+        let made = |one: &Where| self.stores.get(&address(&one.2)).is_some_and(|store| store.password.is_some());
+        if !self.setup.repositories.iter().all(made) {
             return;
         }
         self.happened("wrong password", &secret);

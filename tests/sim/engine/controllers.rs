@@ -42,7 +42,9 @@ impl World {
     }
 
     pub(crate) fn sync_job(&mut self, job_key: &Key) {
-        let Some(job) = self.cluster.get(job_key).cloned() else { return };
+        let Some(job) = self.cluster.get(job_key).cloned() else {
+            return self.release_orphans(job_key);
+        };
         let uid = at(&job, "/metadata/uid").to_owned();
         let pods = self.pods_of(&uid);
         for (pod_key, pod) in &pods {
@@ -93,6 +95,18 @@ impl World {
             self.fail_job(job_key, "Failed", "BackoffLimitExceeded");
         } else if !late {
             self.make_pod(job_key, &job, &uid);
+        }
+    }
+
+    /// Pods of a Job that is gone are counted no more.
+    fn release_orphans(&mut self, job_key: &Key) {
+        let pods = self
+            .cluster
+            .of_kind("Pod")
+            .filter(|(key, pod)| key.1 == job_key.1 && at(pod, "/metadata/ownerReferences/0/name") == job_key.2);
+        let pods: Vec<Key> = pods.map(|(key, _)| key.clone()).collect();
+        for pod in pods {
+            self.cluster.drop_finalizer(&pod, TRACKING);
         }
     }
 
