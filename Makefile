@@ -12,7 +12,6 @@ test: prerequisites
 	cargo test --test cluster --test daemon --test guides
 	tests/tools/check.sh
 	cargo test --test node -- --nocapture
-	cargo test --test runs -- --test-threads=8
 
 bench: prerequisites
 	cargo bench --bench loop

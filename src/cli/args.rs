@@ -286,7 +286,7 @@ pub struct DaemonArgs {
 #[derive(Clone, Debug, Args)]
 pub struct EngineArgs {
     /// Who runs backups and restores: this daemon, or a Stash that is installed.
-    #[arg(long, env = "HOLDFAST_ENGINE", value_enum, default_value_t = EngineChoice::Builtin)]
+    #[arg(long, env = "HOLDFAST_ENGINE", value_enum, default_value_t = EngineChoice::External)]
     pub engine: EngineChoice,
     /// What creates a session at its slot: a CronJob with a pod for each, or the daemon without one.
     #[arg(long, env = "HOLDFAST_SCHEDULER", value_enum, default_value_t = SchedulerChoice::Cronjob)]
